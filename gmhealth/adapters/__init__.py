@@ -1,0 +1,1 @@
+"""The ports over redis-py and psycopg; each translates its driver's errors where it meets them."""

@@ -1,0 +1,80 @@
+"""Rows and ledger that only remember: a rehearsal runs the real worker over them and touches nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from gmhealth.core.plan import Change, Row
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.ports import Commit, Lock, Rows, Saved
+
+
+@dataclass(slots=True)
+class RehearsalRows:
+    """Starts from the real rows, as they are when first asked for, and keeps every change to itself."""
+
+    real: Rows
+    before: dict[str, Row] = field(default_factory=dict)
+    now: dict[str, Row] = field(default_factory=dict)
+
+    def lock(self) -> Lock:
+        """A rehearsal needs no lock."""
+        return Lock.HELD
+
+    def holder(self) -> str | None:
+        """Nobody holds a lock that is not needed."""
+        return None
+
+    def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
+        """Load rows not seen before from the real ones."""
+        unseen = [game_id for game_id in game_ids if game_id not in self.now]
+        if unseen:
+            rows = self.real.load(unseen)
+            self.before.update(rows)
+            self.now.update(rows)
+        return {game_id: self.now[game_id] for game_id in game_ids if game_id in self.now}
+
+    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
+        """Apply the changes that still fit."""
+        lost = set()
+        for game_id, expected, turn, status, summary in changes:
+            row = self.now.get(game_id)
+            if row is None or (row.status, row.current_turn) != (expected, turn):
+                lost.add(game_id)
+            else:
+                self.now[game_id] = Row(status, turn, summary)
+        return lost
+
+    def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
+        """Set the summaries alone."""
+        for change in changes:
+            if (row := self.now.get(change.game_id)) is not None:
+                self.now[change.game_id] = row._replace(engine_health=change.summary)
+        return {change.game_id: self.now[change.game_id] for change in changes if change.game_id in self.now}
+
+    def keep_alive(self) -> None:
+        """There is no session to keep."""
+
+
+@dataclass(slots=True)
+class RehearsalLedger:
+    """Counts what would be sent per game, and keeps the last of it."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    last: dict[str, Snapshot] = field(default_factory=dict)
+    mark: str | None = None
+
+    def saved(self) -> Saved:
+        """A rehearsal has saved nothing."""
+        return Saved(None, self.mark)
+
+    def commit(self, commit: Commit) -> Saved | None:
+        """Count the snapshots."""
+        for snapshot in commit.snapshots:
+            self.sent[snapshot.game_id] += 1
+            self.last[snapshot.game_id] = snapshot
+        self.mark = commit.mark
+        return None

@@ -1,0 +1,136 @@
+"""Connecting to PostgreSQL, and what its errors mean (design 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import conninfo
+
+from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
+
+ANSWER_S: Final = 6.0
+"""No answer for so long means that the connection is gone; a silent peer that keeps it open trips no other time-out.
+
+More than `statement_timeout`, so that a server that can still talk says itself what is wrong.
+"""
+
+SESSION: Final = """
+SET lock_timeout = '1s';
+SET statement_timeout = '5s';
+SET idle_session_timeout = '3s';
+SET idle_in_transaction_session_timeout = '3s';
+SET client_min_messages = 'error';
+-- Changes are then looked up by primary key one after the other, in the order they are sent: the lock order.
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+"""
+"""`idle_session_timeout`: a frozen process loses its session, and with it the writer's lock (design 3.4)."""
+
+DEFAULTS: Final[Mapping[str, str | int]] = {
+    "connect_timeout": 3,
+    "target_session_attrs": "read-write",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5000,
+}
+
+TRANSIENT_SQLSTATES: Final = (
+    "08",  # connection exception
+    "25006",  # read-only transaction: this is no longer the primary
+    "25P03",  # idle in transaction for too long: we were frozen
+    "25P04",  # transaction for too long
+    "40",  # serialization failure, deadlock
+    "53",  # insufficient resources: connections, memory, disk
+    "55006",  # object in use
+    "55P03",  # lock not available
+    "57",  # admin shutdown, crash, starting up, cancelled, idle session
+    "58",  # system error outside PostgreSQL
+)
+"""SQLSTATEs, or their first characters, that may pass. None at all means that the connection is gone."""
+
+PERMANENT_CONNECT: Final[Mapping[str, str]] = {
+    "password authentication failed": "check the user and the password of GMHEALTH_POSTGRES_DSN",
+    "no password supplied": "put the password into GMHEALTH_POSTGRES_PASSWORD_FILE",
+    "pg_hba.conf": "the server does not admit this user from here: its pg_hba.conf decides",
+    "does not exist": "check the user and the database of GMHEALTH_POSTGRES_DSN",
+    "certificate": "check sslrootcert, sslcert and sslkey of GMHEALTH_POSTGRES_DSN",
+}
+"""libpq gives no SQLSTATE for a refused connection, only words (libpq manual, PQerrorMessage)."""
+
+HINTS: Final[Mapping[str, str]] = {
+    "42P01": "Game Master's migrations make this table: check database, search_path and GMHEALTH_POSTGRES_TABLE",
+    "42703": "this table is not Game Master's: check GMHEALTH_POSTGRES_TABLE, or the version of its schema",
+    "42501": 'grant this role what README, "Permissions", lists',
+    "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
+}
+ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection on which no wait outlasts `ANSWER_S`."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait as psycopg does, with our time-out where the caller gave none."""
+        try:
+            return super().wait(gen, interval, ANSWER_S if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001  # psycopg raises it, under this name only
+            self.close()
+            raise psycopg.OperationalError(f"no answer for {ANSWER_S:g} seconds") from error
+
+
+def connect(dsn: str, *, password: str | None, application_name: str) -> Connection:
+    """Open a session in autocommit, with time-outs for each way it can hang. Raises as `translated` says."""
+    try:
+        given = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(
+            "the PostgreSQL DSN cannot be read (it is not shown: it may hold a password)",
+            hint="write it as postgresql://user@host:5432/database",
+        ) from error.with_traceback(None)
+    options = {**DEFAULTS, **given, "application_name": application_name}
+    if password is not None:
+        options["password"] = password
+    with translated("connect"):
+        connection = Connection.connect(conninfo.make_conninfo("", **options), autocommit=True)
+        connection.execute(SESSION)
+    return connection
+
+
+def describe(dsn: str) -> str:
+    """Name the database of `dsn` without its secrets, as `user@host:port/database`."""
+    try:
+        given = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return "an unreadable DSN"
+    host = str(given.get("host") or given.get("hostaddr") or "local socket")
+    place = host if host.startswith("/") or not given.get("port") else f"{host}:{given['port']}"
+    user = f"{given['user']}@" if given.get("user") else ""
+    return f"{user}{place}/{given.get('dbname', '')}"
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the driver's errors, met while trying to do `what`, into ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error, what) from error
+
+
+def translate(error: psycopg.Error, what: str) -> GmhealthError:
+    """Decide whether `error` may pass, by its SQLSTATE: the one table for PostgreSQL."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if error.sqlstate is None:
+        hint = next((hint for words, hint in PERMANENT_CONNECT.items() if words in text), None)
+        if hint is not None:
+            return Unusable(f"PostgreSQL refused to {what}: {text}", hint=hint)
+    elif not error.sqlstate.startswith(TRANSIENT_SQLSTATES):
+        return Unusable(
+            f"PostgreSQL refused to {what}: {text} (SQLSTATE {error.sqlstate})",
+            hint=HINTS.get(error.sqlstate, ASK_DOCTOR),
+        )
+    return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR)

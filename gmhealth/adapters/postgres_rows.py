@@ -1,0 +1,136 @@
+"""Game Master's `runtime_records`, and the writer's lock on the same session (design 2.4, 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+
+from psycopg import sql
+
+from gmhealth.adapters.postgres_connection import Connection, translated
+from gmhealth.core.plan import Change, Row
+from gmhealth.errors import Unavailable
+from gmhealth.ports import Lock
+
+LOAD = sql.SQL("""
+SELECT game_id, status, current_turn, engine_health
+  FROM {table}
+ WHERE game_id = ANY (%s)
+""")
+
+# One statement, so that no row stays locked while a client is waited for; READ COMMITTED looks at `expected` and
+# `current_turn` again after waiting for a row (PostgreSQL manual, 13.2.1), so a swap never overrules another (I4).
+# The arrays come in game_id order and are joined in that order: see SESSION.
+WRITE = sql.SQL("""
+UPDATE {table} AS r
+   SET status = change.status,
+       engine_health = change.engine_health,
+       updated_at = now()
+  FROM unnest(%s::text[], %s::text[], %s::integer[], %s::text[], %s::text[])
+       AS change (game_id, expected, current_turn, status, engine_health)
+ WHERE r.game_id = change.game_id
+   AND r.status = change.expected
+   AND r.current_turn = change.current_turn
+RETURNING r.game_id
+""")
+
+# Unguarded on purpose (D3): the status stays what it is, `stopped` and `finished` included.
+WRITE_SUMMARIES = sql.SQL("""
+UPDATE {table} AS r
+   SET engine_health = change.engine_health,
+       updated_at = now()
+  FROM unnest(%s::text[], %s::text[]) AS change (game_id, engine_health)
+ WHERE r.game_id = change.game_id
+RETURNING r.game_id, r.status, r.current_turn, r.engine_health
+""")
+
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+
+HOLDER = """
+SELECT a.application_name, a.pid, a.backend_start
+  FROM pg_locks AS l
+  JOIN pg_stat_activity AS a USING (pid)
+ WHERE l.locktype = 'advisory'
+   AND l.granted
+   AND l.objsubid = 1  -- a lock on one 64-bit key, halves in classid and objid
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(%s, 0)
+"""
+
+
+class PostgresRows:
+    """Rows and lock over one session, opened on first use and again after it broke.
+
+    `table` may name its schema. `lock_name` is what two writers must not both hold: the offset's key.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], *, table: str, lock_name: str) -> None:
+        self._connect, self._lock_name = connect, lock_name
+        name = sql.Identifier(*table.split("."))
+        self._load, self._write, self._write_summaries = (
+            query.format(table=name) for query in (LOAD, WRITE, WRITE_SUMMARIES)
+        )
+        self._connection: Connection | None = None
+        self._locked = False
+
+    @contextmanager
+    def _session(self, what: str) -> Iterator[Connection]:
+        """The session, for one statement; after an error that may pass it is closed, as its state is in doubt."""
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            with translated(what):
+                yield self._connection
+        except Unavailable:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the session, and with it the lock."""
+        connection, self._connection, self._locked = self._connection, None, False
+        if connection is not None:
+            connection.close()
+
+    def lock(self) -> Lock:
+        """Take the session-level advisory lock, once a session."""
+        if self._locked:
+            return Lock.HELD
+        with self._session("take the writer's lock") as connection:
+            row = connection.execute(TRY_LOCK, [self._lock_name]).fetchone()
+        self._locked = row is not None and row[0]
+        return Lock.TAKEN if self._locked else Lock.REFUSED
+
+    def holder(self) -> str | None:
+        """Look the lock up in pg_locks."""
+        with self._session("look who holds the writer's lock") as connection:
+            row = connection.execute(HOLDER, [self._lock_name]).fetchone()
+        return None if row is None else f"{row[0]}, PostgreSQL session {row[1]}, since {row[2]:%Y-%m-%d %H:%M:%S%z}"
+
+    def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
+        """Load rows by primary key."""
+        with self._session("load rows") as connection:
+            cursor = connection.execute(self._load, [list(game_ids)])
+            return {game_id: Row(*rest) for game_id, *rest in cursor}
+
+    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
+        """Write all changes in one statement that is its own transaction."""
+        if not changes:
+            return frozenset()
+        game_ids, *columns = (list(column) for column in zip(*changes, strict=True))
+        with self._session("write rows") as connection:
+            applied = {row[0] for row in connection.execute(self._write, [game_ids, *columns])}
+        return frozenset(game_ids) - applied
+
+    def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
+        """Write summaries in one statement that is its own transaction."""
+        values = [[change.game_id for change in changes], [change.summary for change in changes]]
+        with self._session("write summaries") as connection:
+            cursor = connection.execute(self._write_summaries, values)
+            return {game_id: Row(*rest) for game_id, *rest in cursor}
+
+    def keep_alive(self) -> None:
+        """Send the shortest of statements, if there is a session to keep."""
+        if self._connection is not None:
+            with self._session("keep the session alive") as connection:
+                connection.execute("SELECT 1")

@@ -1,0 +1,102 @@
+"""The stream of dead letters: what could not be decoded, byte for byte (I7)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+import redis
+
+from gmhealth.adapters.redis_connection import translated
+from gmhealth.adapters.redis_look import RedisLook
+from gmhealth.core.entry import START, Entry, EntryId
+from gmhealth.core.netstring import unpack
+
+RETRY_SCRIPT: Final = files("gmhealth.adapters").joinpath("retry.lua").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An entry that was no health event. `fields` is None if the letter itself is damaged."""
+
+    letter_id: str
+    source_id: str
+    source_stream: str
+    reason: str
+    failed_at_ms: int
+    fields: list[bytes] | None
+    retried_as: str | None
+
+    @property
+    def entry(self) -> Entry:
+        """The entry as it came."""
+        return self.source_id.encode(), self.fields or []
+
+
+class RedisDeadLetters:
+    """Reads, retries and deletes the letters of `letters`; `retried` maps a letter's ID to its new entry's."""
+
+    def __init__(self, client: redis.Redis, *, letters: str, retried: str, stream: str) -> None:
+        self._client, self._letters, self._retried, self._stream = client, letters, retried, stream
+        self._look = RedisLook(client)
+        self._script = client.register_script(RETRY_SCRIPT)
+
+    def all(self) -> Iterator[DeadLetter]:
+        """Read every letter, oldest first."""
+        for entry in self._look.forward(self._letters, START):
+            yield self._letter(entry)
+
+    def newest(self, limit: int) -> Iterator[DeadLetter]:
+        """Read up to `limit` letters, newest first."""
+        for entry in self._look.backward(self._letters, limit):
+            yield self._letter(entry)
+
+    def one(self, letter_id: EntryId) -> DeadLetter | None:
+        """Read one letter."""
+        found = list(self._look.forward(self._letters, letter_id.before(), letter_id))
+        return self._letter(found[0]) if found else None
+
+    def count(self) -> int:
+        """How many letters there are."""
+        return self._look.length(self._letters)
+
+    def retry(self, letter: DeadLetter) -> str | None:
+        """Append the entry to the health stream and mark the letter, in one atomic step.
+
+        Returns the new entry's ID; None if the letter was retried before.
+        """
+        with translated(self._client, f"retry the dead letter {letter.letter_id}"):
+            reply = self._script(keys=[self._stream, self._retried], args=[letter.letter_id, *(letter.fields or [])])
+        return None if reply is None else reply.decode()
+
+    def delete(self, letter_ids: Collection[str]) -> int:
+        """Delete letters for good; returns how many were there."""
+        if not letter_ids:
+            return 0
+        with translated(self._client, f"purge {self._letters}"):
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.xdel(self._letters, *letter_ids)
+            pipeline.hdel(self._retried, *letter_ids)
+            return int(pipeline.execute()[0])
+
+    def _letter(self, entry: Entry) -> DeadLetter:
+        letter_id, values = entry
+        named = dict(zip(values[::2], values[1::2], strict=False))
+        with translated(self._client, f"look at {self._retried}"):
+            retried = self._client.execute_command("HGET", self._retried, letter_id)
+        at = named.get(b"failed_at_ms", b"")
+        return DeadLetter(
+            letter_id=letter_id.decode(),
+            source_id=_text(named.get(b"source_id")),
+            source_stream=_text(named.get(b"source_stream")),
+            reason=_text(named.get(b"reason")),
+            failed_at_ms=int(at) if at.isdigit() and len(at) < 16 else 0,
+            fields=unpack(named.get(b"fields", b"?")),
+            retried_as=None if retried is None else _text(retried),
+        )
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"").decode("utf-8", "backslashreplace")

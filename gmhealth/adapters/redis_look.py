@@ -1,0 +1,97 @@
+"""What the reading commands see in Redis; nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+import redis
+from redis import exceptions
+
+from gmhealth.adapters.redis_connection import translated
+from gmhealth.adapters.redis_ledger import LedgerKeys
+from gmhealth.core.entry import Entry, EntryId
+
+PAGE: Final = 1000
+MAY_SCRIPT: Final = files("gmhealth.adapters").joinpath("may.lua").read_text(encoding="utf-8")
+
+
+class RedisLook:
+    """Looks at any stream or key without changing it."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def _ask(self, what: str, *command: str | int) -> Any:
+        with translated(self._client, what):
+            return self._client.execute_command(*command)
+
+    def forward(self, stream: str, after: EntryId, last: EntryId | None = None, page: int = PAGE) -> Iterator[Entry]:
+        """Read strictly after `after`, oldest first, up to `last` (None: the end), a page at a time."""
+        end = "+" if last is None else str(last)
+        while True:
+            entries: list[Entry] = self._ask(
+                f"read the stream {stream}", "XRANGE", stream, f"({after}", end, "COUNT", page
+            )
+            yield from entries
+            if len(entries) < page:
+                return
+            after = EntryId.parse(entries[-1][0]) or after
+
+    def backward(self, stream: str, limit: int, last: EntryId | None = None) -> Iterator[Entry]:
+        """Read newest first, from `last` (None: the end), at most `limit` entries, a page at a time."""
+        start = "+" if last is None else str(last)
+        while limit > 0:
+            count = min(PAGE, limit)
+            entries: list[Entry] = self._ask(
+                f"read the stream {stream}", "XREVRANGE", stream, start, "-", "COUNT", count
+            )
+            yield from entries
+            if len(entries) < count:
+                return
+            limit -= count
+            start = f"({entries[-1][0].decode()}"
+
+    def count_after(self, stream: str, after: EntryId, bound: int) -> int:
+        """Count the entries strictly after `after`, up to `bound` of them."""
+        reply = self._ask(f"count entries of {stream}", "XRANGE", stream, f"({after}", "+", "COUNT", bound)
+        return len(reply)
+
+    def wait_for(self, streams: Mapping[str, EntryId], block_ms: int) -> Mapping[str, list[Entry]]:
+        """Wait up to `block_ms` for entries strictly after the given ID of each stream."""
+        reply = self._ask(
+            "wait for entries", "XREAD", "BLOCK", block_ms, "STREAMS", *streams, *(str(at) for at in streams.values())
+        )
+        return {name.decode(): entries for name, entries in reply or ()}
+
+    def length(self, stream: str) -> int:
+        """The number of entries of a stream."""
+        return int(self._ask(f"look at {stream}", "XLEN", stream))
+
+    def kind(self, key: str) -> str:
+        """The type of a key, `none` if there is no such key."""
+        reply = self._ask(f"look at {key}", "TYPE", key)
+        return reply.decode() if isinstance(reply, bytes) else str(reply)
+
+    def refused(self, keys: LedgerKeys) -> list[str] | None:
+        """What `consume` needs and this user may not do; None where the server cannot tell (before 7.0)."""
+        names = [keys.source, keys.offset, keys.mark, keys.snapshots, keys.dead_letters]
+        with translated(self._client, "ask for its permissions"):
+            try:
+                reply = self._client.eval(MAY_SCRIPT, len(names), *names)
+            except exceptions.ResponseError as error:
+                if "acl_check_cmd" in str(error):
+                    return None
+                raise
+        return [each.decode() for each in reply]
+
+    def now_ms(self) -> int:
+        """The server's clock, in Unix milliseconds."""
+        seconds, microseconds = self._ask("ask for the time", "TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    def info(self, section: str) -> Mapping[str, Any]:
+        """One section of INFO."""
+        found: Mapping[str, Any] = self._ask("ask for its state", "INFO", section)
+        return found

@@ -1,0 +1,13 @@
+-- A dead letter goes back to the stream it came from: once, whatever crashes in between.
+--
+-- KEYS  1 stream of health events  2 hash of retried dead letters
+-- ARGV  1 ID of the dead letter    then names and values of the entry
+-- Returns the ID it got, or nil if it was retried before.
+
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
+  return false
+end
+
+local id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2))
+redis.call('HSET', KEYS[2], ARGV[1], id)
+return id

@@ -1,0 +1,155 @@
+"""The composition root: settings in, connected parts and a worker out."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from gmhealth.ports import Ledger, Observer, Rows, Stream
+from gmhealth.settings import Settings
+from gmhealth.worker import Job, Worker
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from gmhealth.adapters.postgres_look import PostgresLook
+    from gmhealth.adapters.postgres_rows import PostgresRows
+    from gmhealth.adapters.redis_dead_letters import RedisDeadLetters
+    from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
+    from gmhealth.adapters.redis_look import RedisLook
+    from gmhealth.adapters.redis_reset import RedisReset
+    from gmhealth.adapters.redis_stream import RedisStream
+    from gmhealth.embedded import EmbeddedServers
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The two servers a command talks to; `embedded` is None for those of a production host."""
+
+    redis_url: str
+    postgres_dsn: str
+    embedded: EmbeddedServers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The adapters over one Redis client and one PostgreSQL session. Nothing is sent before it is needed."""
+
+    redis: Redis
+    keys: LedgerKeys
+    stream: RedisStream
+    ledger: RedisLedger
+    rows: PostgresRows
+    look: RedisLook
+    games: PostgresLook
+    reset: RedisReset
+    letters: RedisDeadLetters
+
+
+@contextmanager
+def servers(settings: Settings, environ: Mapping[str, str]) -> Iterator[Servers]:
+    """Know where the servers are; with `embedded`, start or join them and leave them at the end."""
+    if not settings.embedded:
+        yield Servers(_shown(settings.redis_url), _shown(settings.postgres_dsn))
+        return
+    from gmhealth.embedded import default_directory, embedded_servers
+
+    with embedded_servers(settings.embedded_dir or default_directory(environ)) as embedded:
+        yield Servers(embedded.redis_url, embedded.postgres_dsn, embedded)
+
+
+@contextmanager
+def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
+    """Make the adapters, and close what they opened at the end. `role` is the command, for the servers' lists."""
+    from gmhealth.adapters import postgres_connection, redis_connection
+    from gmhealth.adapters.postgres_look import PostgresLook
+    from gmhealth.adapters.postgres_rows import PostgresRows
+    from gmhealth.adapters.redis_dead_letters import RedisDeadLetters
+    from gmhealth.adapters.redis_ledger import RedisLedger
+    from gmhealth.adapters.redis_look import RedisLook
+    from gmhealth.adapters.redis_reset import RedisReset
+    from gmhealth.adapters.redis_stream import RedisStream
+
+    keys = ledger_keys(settings)
+    name = f"gmhealth {role} {socket.gethostname()[:30]}:{os.getpid()}"
+    client = redis_connection.connect(
+        where.redis_url,
+        password=_shown(settings.redis_password) or None,
+        client_name=name.replace(" ", "-"),
+    )
+
+    def session() -> postgres_connection.Connection:
+        password = _shown(settings.postgres_password) or None
+        return postgres_connection.connect(where.postgres_dsn, password=password, application_name=name)
+
+    rows = PostgresRows(session, table=settings.postgres_table, lock_name=keys.offset)
+    prefix = settings.key_prefix
+    try:
+        yield Parts(
+            redis=client,
+            keys=keys,
+            stream=RedisStream(client, settings.health_stream, keys),
+            ledger=RedisLedger(client, keys, dead_letter_limit=settings.dead_letter_limit),
+            rows=rows,
+            look=RedisLook(client),
+            games=PostgresLook(session, settings.postgres_table),
+            reset=RedisReset(client, offset=keys.offset, audit=f"{prefix}offset_audit:health_events"),
+            letters=RedisDeadLetters(
+                client,
+                letters=keys.dead_letters,
+                retried=f"{prefix}dead_letters_retried:health_events",
+                stream=settings.health_stream,
+            ),
+        )
+    finally:
+        rows.close()
+        client.close()
+
+
+def ledger_keys(settings: Settings) -> LedgerKeys:
+    """Name the keys (design 2.6, D6)."""
+    from gmhealth.adapters.redis_ledger import LedgerKeys
+
+    prefix = settings.key_prefix
+    return LedgerKeys(
+        source=settings.health_stream,
+        offset=f"{prefix}stream_offsets:health_events",
+        mark=f"{prefix}commit_mark:health_events",
+        snapshots=settings.lobby_stream,
+        dead_letters=f"{prefix}dead_letters:health_events",
+    )
+
+
+def worker(parts: Parts, job: Job, observe: Observer) -> Worker:
+    """Make a worker over `parts`, with a name that no other worker has."""
+    return _worker(parts.stream, parts.ledger, parts.rows, job, observe)
+
+
+def rehearsal(parts: Parts, rows: Rows, ledger: Ledger, job: Job, observe: Observer) -> Worker:
+    """Make a worker that reads the real stream and writes to `rows` and `ledger` instead."""
+    return _worker(parts.stream, ledger, rows, job, observe)
+
+
+def _worker(stream: Stream, ledger: Ledger, rows: Rows, job: Job, observe: Observer) -> Worker:
+    name = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+    return Worker(
+        stream,
+        ledger,
+        rows,
+        job=job,
+        observe=observe,
+        name=name,
+        clock_ms=lambda: time.time_ns() // 1_000_000,
+    )
+
+
+def _shown(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()

@@ -1,0 +1,66 @@
+"""The command line: one module per command, each parsing, calling and showing. Drivers load inside commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gmhealth import __version__
+from gmhealth.cli import consume, dead_letter, doctor, inspect, offset, replay, simulate, status
+from gmhealth.cli.boundary import Commands
+from gmhealth.cli.globals import Globals
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a traceback's locals hold passwords
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gmhealth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def gmhealth(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (TOML).", envvar="GMHEALTH_CONFIG", dir_okay=False)
+    ] = None,
+    embedded: Annotated[
+        bool | None,
+        typer.Option(
+            "--embedded", help="Start or join the embedded servers; also GMHEALTH_EMBEDDED=1.", show_default=False
+        ),
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error; default info.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="auto, console, json or journal; default auto.")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Keep Game Master's view of engine health current.
+
+    `gmhealth --embedded consume` brings its own servers. Otherwise GMHEALTH_REDIS_URL and GMHEALTH_POSTGRES_DSN say
+    where they are. Precedence: option, environment (GMHEALTH_*), credentials directory, settings file, default.
+
+    Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 not found, 4 refused by a safety check,
+    5 a dependency cannot be reached, 6 a check found a problem, 130 interrupted.
+    """
+    ctx.obj = Globals(config, {"embedded": embedded, "log_level": log_level, "log_format": log_format})
+
+
+app.command()(consume.consume)
+app.command()(replay.replay)
+app.command()(inspect.inspect)
+app.add_typer(offset.app, name="offset")
+app.command()(simulate.simulate)
+app.command()(status.status)
+app.command()(doctor.doctor)
+app.add_typer(dead_letter.app, name="dead-letter")

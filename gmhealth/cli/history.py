@@ -1,0 +1,140 @@
+"""What the two streams tell about one game."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gmhealth.cli.lag import entry_view
+from gmhealth.cli.times import from_ms
+from gmhealth.cli.trace import snapshot_view
+from gmhealth.cli.views import EntryView, EventView, SnapshotView
+from gmhealth.core.entry import START, Entry, EntryId
+from gmhealth.core.events import HealthEvent, decode
+from gmhealth.core.explain import Explanation, explain_read, explain_unread
+from gmhealth.core.plan import Row
+from gmhealth.core.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from gmhealth.adapters.postgres_look import GameRow
+    from gmhealth.bootstrap import Parts
+
+BLOCK_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A game's recent events and snapshots, oldest first, and how far back they were looked for."""
+
+    game_id: str
+    offset: EntryId
+    events: list[tuple[Entry, HealthEvent]]
+    snapshots: list[tuple[EntryId, Snapshot]]
+    last_snapshot: SnapshotView | None
+    scanned: int
+    scanned_all: bool
+
+    def views(self, row: GameRow) -> list[EventView]:
+        """Each event with what it did, or would do to `row`."""
+        read = [item for item in self.events if _id(item[0]) <= self.offset]
+        unread = self.events[len(read) :]
+        last_sent = self.snapshots[-1][1].engine_health_summary if self.snapshots else None
+        now = Row(row.status, row.current_turn, row.engine_health)
+        told = explain_read([event for _, event in read], [snapshot for _, snapshot in self.snapshots])
+        told += explain_unread([event for _, event in unread], now, last_sent)
+        return [_view(item, each, self.offset) for item, each in zip(self.events, told, strict=True)]
+
+
+def look_back(parts: Parts, game_id: str, wanted: int, scan: int) -> History:
+    """Look from the end of both streams for events and snapshots of `game_id`, through at most `scan` entries."""
+    state = parts.stream.state()
+    events: list[tuple[Entry, HealthEvent]] = []
+    scanned = 0
+    for entry in parts.look.backward(parts.keys.source, scan):
+        scanned += 1
+        event = decode(entry)
+        if isinstance(event, HealthEvent) and event.game_id == game_id:
+            events.append((entry, event))
+            if len(events) == wanted:
+                break
+    snapshots, newest = _snapshots(parts, game_id, scan, oldest=events[-1][1].occurred_at_ms if events else None)
+    return History(
+        game_id=game_id,
+        offset=parts.ledger.saved().entry_id,
+        events=events[::-1],
+        snapshots=snapshots[::-1],
+        last_snapshot=newest,
+        scanned=scanned,
+        scanned_all=scanned >= state.length,
+    )
+
+
+def _snapshots(
+    parts: Parts, game_id: str, scan: int, oldest: int | None
+) -> tuple[list[tuple[EntryId, Snapshot]], SnapshotView | None]:
+    """Snapshots newest first: back to the first one before `oldest` ms, which tells the status before the events."""
+    found: list[tuple[EntryId, Snapshot]] = []
+    newest = None
+    for entry in parts.look.backward(parts.keys.snapshots, scan):
+        named = dict(zip(entry[1][::2], entry[1][1::2], strict=False))
+        view = snapshot_view(entry) if named.get(b"game_id") == game_id.encode() else None
+        if view is None:
+            continue
+        newest = newest or view
+        at = int(view.occurred_at_ms) if view.occurred_at_ms.isdigit() else 0
+        turn = int(view.current_turn) if view.current_turn.isdigit() else 0
+        found.append((_id(entry), Snapshot(game_id, turn, view.runtime_status, view.engine_health_summary, at)))
+        if oldest is None or at < oldest:
+            break
+    return found, newest
+
+
+def watch(parts: Parts, history: History) -> Iterator[EventView | SnapshotView]:
+    """Yield the game's events and snapshots as they come, for ever."""
+    source, lobby = parts.keys.source, parts.keys.snapshots
+    after = {name: _last(parts, name) for name in (source, lobby)}
+    while True:
+        for name, entries in parts.look.wait_for(after, BLOCK_MS).items():
+            after[name] = _id(entries[-1])
+            for entry in entries:
+                yield from _of_game(entry, history.game_id, is_event=name == source)
+
+
+def _of_game(entry: Entry, game_id: str, *, is_event: bool) -> Iterator[EventView | SnapshotView]:
+    if is_event:
+        event = decode(entry)
+        if isinstance(event, HealthEvent) and event.game_id == game_id:
+            yield _view((entry, event), Explanation("", ""), START)
+    elif dict(zip(entry[1][::2], entry[1][1::2], strict=False)).get(b"game_id") == game_id.encode():
+        snapshot = snapshot_view(entry)
+        if snapshot is not None:
+            yield snapshot
+
+
+def _view(item: tuple[Entry, HealthEvent], told: Explanation, offset: EntryId) -> EventView:
+    entry, event = item
+    named = dict(zip(entry[1][::2], entry[1][1::2], strict=False))
+    return EventView(
+        entry=entry_view(_id(entry)) or EntryView(id="", time=None),
+        type=event.type,
+        occurred_at=from_ms(event.occurred_at_ms),
+        container_id=_text(named.get(b"container_id")),
+        details=_text(named.get(b"details")),
+        read=_id(entry) <= offset,
+        outcome=told.outcome,
+        why=told.why,
+    )
+
+
+def _id(entry: Entry) -> EntryId:
+    return EntryId.parse(entry[0]) or START
+
+
+def _last(parts: Parts, stream: str) -> EntryId:
+    newest = next(parts.look.backward(stream, 1), None)
+    return START if newest is None else _id(newest)
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"")[:10_000].decode("utf-8", "backslashreplace")

@@ -1,0 +1,87 @@
+"""Where the consumer stands: looked up once, for `offset show`, `status` and `doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gmhealth.cli.times import time_of
+from gmhealth.cli.views import EntryView, GapView, LagView
+from gmhealth.core.continuity import EntriesLost, Place, StreamBehind, StreamGone, StreamState, examine
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.lag import Lag, estimated_lag, known_lag
+
+if TYPE_CHECKING:
+    from gmhealth.bootstrap import Parts
+    from gmhealth.ports import Saved
+
+COUNTED: Final = 10_000
+"""So many entries are counted one by one; a longer lag is estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The saved offset against the stream."""
+
+    saved: Saved
+    state: StreamState
+    lag: LagView
+    gap: GapView | None
+
+
+def standing(parts: Parts) -> Standing:
+    """Look at offset and stream."""
+    saved, state = parts.ledger.saved(), parts.stream.state()
+    return Standing(saved, state, _lag(parts, saved.entry_id, state), _gap(saved, state))
+
+
+def lag_after(parts: Parts, offset: EntryId, state: StreamState) -> Lag:
+    """Entries after `offset`: exact where the stream's figures or a short count tell."""
+    known = known_lag(offset, state)
+    if known is not None:
+        return known
+    counted = parts.look.count_after(parts.keys.source, offset, COUNTED)
+    return Lag(counted, exact=True) if counted < COUNTED else estimated_lag(offset, state, counted)
+
+
+def _lag(parts: Parts, offset: EntryId, state: StreamState) -> LagView:
+    lag = lag_after(parts, offset, state)
+    oldest = next(iter(parts.look.forward(parts.keys.source, offset, page=1)), None) if lag.entries else None
+    if oldest is None:
+        return LagView(entries=0, exact=True, seconds=0)
+    unread = EntryId.parse(oldest[0]) or offset
+    return LagView(entries=lag.entries, exact=lag.exact, seconds=max(0, parts.look.now_ms() - unread.ms) / 1000)
+
+
+def _gap(saved: Saved, state: StreamState) -> GapView | None:
+    if saved.text is None:
+        return None
+    _, broken = examine(Place(saved.entry_id), state)
+    match broken:
+        case EntriesLost(lost=lost):
+            # The entry at the offset may itself be the last one that was trimmed: then nothing is missing.
+            count = "an unknown number of" if lost is None else f"up to {lost:,}"
+            text = f"the stream was trimmed past the offset: {count} entries are gone that were never read"
+            return GapView(kind="trimmed", lost=lost, exact=False, text=text)
+        case StreamBehind():
+            text = (
+                "the stream ends before the offset: it was recreated or failed over; `consume` reads it from its start"
+            )
+            return GapView(kind="behind", lost=None, exact=False, text=text)
+        case StreamGone():
+            return GapView(kind="gone", lost=None, exact=False, text="there is no stream, though there was one")
+        case None:
+            return None
+
+
+def last_before(parts: Parts, start: EntryId) -> EntryId:
+    """The last entry before `start` that is left: from this offset on, reading goes on at `start`."""
+    if start <= START:
+        return START
+    previous = next(parts.look.backward(parts.keys.source, 1, start.before()), None)
+    return START if previous is None else EntryId.parse(previous[0]) or START
+
+
+def entry_view(entry_id: EntryId | None) -> EntryView | None:
+    """Show an ID with its time."""
+    return None if entry_id is None else EntryView(id=str(entry_id), time=time_of(entry_id))

@@ -1,0 +1,90 @@
+"""Trying a range out: the real worker over rows and a ledger that only remember. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gmhealth.adapters.memory import RehearsalLedger, RehearsalRows
+from gmhealth.cli.progress import Count, no_count
+from gmhealth.cli.views import GamePlanView
+from gmhealth.core.entry import EntryId
+from gmhealth.core.events import HealthEvent, decode
+from gmhealth.core.plan import Outcome, Row
+from gmhealth.ports import BatchDone, Notice, Stop
+from gmhealth.worker import Job
+
+if TYPE_CHECKING:
+    from gmhealth.bootstrap import Parts
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What a range would do; `on` hears of each batch's entries."""
+
+    rows: RehearsalRows
+    on: Count
+    entries: int = 0
+    invalid: int = 0
+    unknown_games: set[str] = field(default_factory=set)
+    ledger: RehearsalLedger = field(default_factory=RehearsalLedger)
+
+    def __call__(self, notice: Notice) -> None:
+        """Count what a batch did."""
+        if isinstance(notice, BatchDone):
+            self.entries += notice.entries
+            self.on(notice.entries)
+            self.invalid += len(notice.invalid)
+            self.unknown_games |= {step.event.game_id for step in notice.plan.steps if step.outcome is Outcome.NO_ROW}
+
+    @property
+    def touched(self) -> list[str]:
+        """The games that have a row and an event in the range."""
+        return sorted(self.rows.before)
+
+    def games(self) -> list[GamePlanView]:
+        """Now and after, per game."""
+        return [self._game(game_id) for game_id in self.touched]
+
+    def status_changes(self) -> list[GamePlanView]:
+        """Those games whose status would be another one afterwards."""
+        return [game for game in self.games() if game.status != game.status_after]
+
+    def _game(self, game_id: str) -> GamePlanView:
+        before, after = self.rows.before[game_id], self.rows.now[game_id]
+        return game_plan(game_id, before, after, self.ledger.sent[game_id])
+
+
+def game_plan(game_id: str, before: Row, after: Row, snapshots: int) -> GamePlanView:
+    """Show what becomes of a row."""
+    return GamePlanView(
+        game_id=game_id,
+        status=before.status,
+        status_after=after.status,
+        summary=before.engine_health,
+        summary_after=after.engine_health,
+        snapshots=snapshots,
+    )
+
+
+def rehearse(parts: Parts, job: Job, stop: Stop, on: Count = no_count) -> Rehearsal:
+    """Run `job` (bounded, with a start) over the rows as they are, writing nothing."""
+    from gmhealth import bootstrap
+
+    found = Rehearsal(RehearsalRows(parts.rows), on)
+    bootstrap.rehearsal(parts, found.rows, found.ledger, job, found).run(stop)
+    return found
+
+
+def games_after(parts: Parts, last: EntryId, games: Iterable[str]) -> list[str]:
+    """Those of `games` that have newer events, strictly after `last`."""
+    wanted = set(games)
+    found: set[str] = set()
+    for entry in parts.look.forward(parts.keys.source, last):
+        if found == wanted:
+            break
+        event = decode(entry)
+        if isinstance(event, HealthEvent) and event.game_id in wanted:
+            found.add(event.game_id)
+    return sorted(found)

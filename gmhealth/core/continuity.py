@@ -1,0 +1,116 @@
+"""Whether the stream still leads on from where we are: what was trimmed, deleted or recreated (I9).
+
+Redis says none of it by itself: XREAD after a trimmed ID starts at the first survivor, and after an ID beyond the
+stream's end it waits for ever. `entries-added` only ever grows (Redis manual, XINFO STREAM), so counting what we
+read against it shows every loss, whatever removed the entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gmhealth.core.entry import START, Entry, EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """A stream as `XINFO STREAM` shows it; `first` and `last` are None when it has no entry.
+
+    `entries_added` is None on servers before Redis 7.0, which do not count.
+    """
+
+    exists: bool = False
+    length: int = 0
+    entries_added: int | None = None
+    first: EntryId | None = None
+    last: EntryId | None = None
+    last_generated: EntryId = START
+
+    @property
+    def gone(self) -> int | None:
+        """Entries trimmed or deleted since the stream was made, None where it is not counted."""
+        return None if self.entries_added is None else max(0, self.entries_added - self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesLost:
+    """Entries after `offset` were removed before they were read; `first_left` is where reading goes on.
+
+    `lost` is the number of them, an upper bound where `exact` is False, and None where the server does not count.
+    """
+
+    offset: EntryId
+    first_left: EntryId | None
+    lost: int | None
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBehind:
+    """The stream ends before `offset`: recreated, or failed over. Reading starts again at its beginning."""
+
+    offset: EntryId
+    last_generated: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class StreamGone:
+    """There is no stream any more. Its successor is read from its beginning."""
+
+    offset: EntryId
+
+
+Break = EntriesLost | StreamBehind | StreamGone
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where reading stands: after `offset`, the `count`-th entry ever added (None: not known yet)."""
+
+    offset: EntryId = START
+    count: int | None = None
+
+    def past(self, entries: Sequence[Entry]) -> Place:
+        """The place after `entries`, which were read from here."""
+        last = EntryId.parse(entries[-1][0]) or self.offset
+        return Place(last, None if self.count is None else self.count + len(entries))
+
+
+def examine(place: Place, state: StreamState, hand: Sequence[Entry] = ()) -> tuple[Place, Break | None]:
+    """Judge `state`, looked at after `hand` was read from `place`: where to read on from, and what broke, if anything.
+
+    Called when the entry at `place` is no longer there, and whenever a read found nothing.
+    """
+    if not state.exists:
+        return Place(place.offset), None if place.offset == START else StreamGone(place.offset)
+    if state.last_generated < place.offset:
+        return Place(), StreamBehind(place.offset, state.last_generated)
+    if place.count is not None and state.entries_added is not None and state.entries_added < place.count:
+        place = Place(place.offset)  # another stream, whose IDs went on from there: what was counted says nothing here
+    if not hand and (state.last_generated == place.offset or state.length == 0):
+        return _at_the_end(place, state)
+    return _trimmed(place, state, hand)
+
+
+def _at_the_end(place: Place, state: StreamState) -> tuple[Place, Break | None]:
+    """Nothing is left to read, so all that was ever added is read or lost."""
+    here = Place(state.last_generated, state.entries_added)
+    if place.count is not None and state.entries_added is not None:
+        lost = state.entries_added - place.count
+        return here, EntriesLost(place.offset, None, lost, exact=True) if lost > 0 else None
+    if place.offset in (START, state.last_generated):
+        return here, None
+    return here, EntriesLost(place.offset, None, state.gone, exact=False)
+
+
+def _trimmed(place: Place, state: StreamState, hand: Sequence[Entry]) -> tuple[Place, Break | None]:
+    """Trimming starts at the oldest entry: where one before the offset survives, nothing after it was trimmed."""
+    if place.offset == START or (state.first is not None and state.first <= place.offset):
+        return place, None
+    oldest = EntryId.parse(hand[0][0]) if hand else state.first
+    if state.gone is None or oldest != state.first:  # not counted, or trimmed on since `hand` was read
+        return Place(place.offset), EntriesLost(place.offset, oldest, state.gone, exact=False)
+    here = Place(place.offset, state.gone)
+    lost = state.gone - (place.count or 0)
+    return here, EntriesLost(place.offset, oldest, lost, exact=place.count is not None) if lost > 0 else None

@@ -1,0 +1,117 @@
+"""From stream entry to health event: total, so that no input can stop the stream (design 2.1, I7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+from gmhealth.core.entry import Entry
+
+MAX_GAME_ID_BYTES: Final = 256
+MAX_OCCURRED_AT_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: what follows no calendar can show."""
+
+
+class EventType(StrEnum):
+    """What Runtime Manager reports about a container."""
+
+    CONTAINER_STARTED = "container_started"
+    CONTAINER_EXITED = "container_exited"
+    CONTAINER_OOM = "container_oom"
+    CONTAINER_DISAPPEARED = "container_disappeared"
+    INSPECT_UNHEALTHY = "inspect_unhealthy"
+    PROBE_FAILED = "probe_failed"
+    PROBE_RECOVERED = "probe_recovered"
+
+
+class Reason(StrEnum):
+    """Why an entry is no health event; the text stands in the dead letter."""
+
+    DUPLICATE_FIELD = "duplicate_field"
+    GAME_ID_MISSING = "game_id_missing"
+    GAME_ID_BLANK = "game_id_blank"
+    GAME_ID_TOO_LONG = "game_id_too_long"
+    GAME_ID_NOT_UTF8 = "game_id_not_utf8"
+    GAME_ID_HAS_NUL = "game_id_has_nul"
+    EVENT_TYPE_MISSING = "event_type_missing"
+    EVENT_TYPE_UNKNOWN = "event_type_unknown"
+    OCCURRED_AT_MISSING = "occurred_at_ms_missing"
+    OCCURRED_AT_NOT_A_NUMBER = "occurred_at_ms_not_a_number"
+    OCCURRED_AT_OUT_OF_RANGE = "occurred_at_ms_out_of_range"
+
+
+class HealthEvent(NamedTuple):
+    """A decoded event. A named tuple, as one is made per entry: a frozen dataclass costs three times as much."""
+
+    entry_id: bytes
+    game_id: str
+    type: EventType
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidEntry:
+    """An entry that is no health event, whole, with the first reason found."""
+
+    entry: Entry
+    reason: Reason
+
+
+Decoded: TypeAlias = HealthEvent | InvalidEntry
+
+_TYPES: Final[Mapping[bytes | None, EventType]] = {member.encode(): member for member in EventType}
+
+
+def decode(entry: Entry) -> Decoded:
+    """Read one entry; whatever the bytes are, the result is a value and nothing is raised.
+
+    `container_id` and `details` are carried for display only and are never a reason to refuse (design 2.1).
+    """
+    entry_id, fields = entry
+    named = dict(zip(fields[::2], fields[1::2], strict=False))
+    game_id = _game_id(named.get(b"game_id"))
+    event_type = _TYPES.get(named.get(b"event_type"))
+    occurred_at_ms = _occurred_at(named.get(b"occurred_at_ms"))
+    if type(game_id) is Reason or event_type is None or type(occurred_at_ms) is Reason or 2 * len(named) != len(fields):
+        return InvalidEntry(entry, _first_reason(entry, named))
+    return HealthEvent(entry_id, game_id, event_type, occurred_at_ms)  # type: ignore[arg-type]  # mypy does not narrow by `type() is`
+
+
+def _game_id(raw: bytes | None) -> str | Reason:
+    if raw is None:
+        return Reason.GAME_ID_MISSING
+    if len(raw) > MAX_GAME_ID_BYTES:
+        return Reason.GAME_ID_TOO_LONG
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return Reason.GAME_ID_NOT_UTF8
+    if "\0" in text:
+        return Reason.GAME_ID_HAS_NUL
+    return text if text.strip() else Reason.GAME_ID_BLANK
+
+
+def _occurred_at(raw: bytes | None) -> int | Reason:
+    if raw is None:
+        return Reason.OCCURRED_AT_MISSING
+    if not raw.isdigit():
+        negative = raw[:1] == b"-" and raw[1:].isdigit()
+        return Reason.OCCURRED_AT_OUT_OF_RANGE if negative else Reason.OCCURRED_AT_NOT_A_NUMBER
+    # Length first: int() of a very long number is slow and, past 4300 digits, an error.
+    value = int(raw) if len(raw) <= 18 else MAX_OCCURRED_AT_MS + 1
+    return value if value <= MAX_OCCURRED_AT_MS else Reason.OCCURRED_AT_OUT_OF_RANGE
+
+
+def _first_reason(entry: Entry, named: Mapping[bytes, bytes]) -> Reason:
+    if 2 * len(named) != len(entry[1]):
+        return Reason.DUPLICATE_FIELD
+    game_id = _game_id(named.get(b"game_id"))
+    if isinstance(game_id, Reason):
+        return game_id
+    event_type = named.get(b"event_type")
+    if event_type not in _TYPES:
+        return Reason.EVENT_TYPE_MISSING if event_type is None else Reason.EVENT_TYPE_UNKNOWN
+    occurred_at_ms = _occurred_at(named.get(b"occurred_at_ms"))
+    return occurred_at_ms if isinstance(occurred_at_ms, Reason) else Reason.DUPLICATE_FIELD

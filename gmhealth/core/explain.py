@@ -1,0 +1,86 @@
+"""What each event of one game did, told from the snapshots that were sent, or would do, told by the fold.
+
+The consumer keeps no history. What an event did shows in the snapshot that carries its time and summary; without
+one it was debounced, or it is too long ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gmhealth.core.events import HealthEvent
+from gmhealth.core.mapping import EFFECTS
+from gmhealth.core.plan import Outcome, Row, Step, fold
+from gmhealth.core.snapshot import Snapshot
+
+UNKNOWN = "unknown"
+
+
+class Explanation(NamedTuple):
+    """An outcome (one of `Outcome`, or `unknown`) and the reason for it."""
+
+    outcome: str
+    why: str
+
+
+def explain_read(events: Sequence[HealthEvent], snapshots: Sequence[Snapshot]) -> list[Explanation]:
+    """Tell what `events` of one game did, oldest first, by its `snapshots`, oldest first."""
+    left = list(snapshots)
+    status: str | None = None
+    summary: str | None = None
+    told = []
+    for event in events:
+        effect = EFFECTS[event.type]
+        sent = next((each for each in left if _is_of(each, event)), None)
+        if sent is not None:
+            del left[: left.index(sent) + 1]
+        told.append(_sent(event, sent, status) if sent is not None else _silent(event, summary))
+        status = sent.runtime_status if sent is not None else status
+        summary = effect.summary
+    return told
+
+
+def explain_unread(events: Sequence[HealthEvent], row: Row, last_sent: str | None) -> list[Explanation]:
+    """Tell what `events` of one game would do to `row`; `last_sent` is the summary of its last snapshot."""
+    if not events:
+        return []
+    game_id = events[0].game_id
+    plan = fold(events, {game_id: row}, {game_id: last_sent} if last_sent else {})
+    return [Explanation(step.outcome, _would(step)) for step in plan.steps]
+
+
+def _is_of(snapshot: Snapshot, event: HealthEvent) -> bool:
+    summary = EFFECTS[event.type].summary
+    return (snapshot.occurred_at_ms, snapshot.engine_health_summary) == (event.occurred_at_ms, summary)
+
+
+def _sent(event: HealthEvent, snapshot: Snapshot, status_before: str | None) -> Explanation:
+    transition, status = EFFECTS[event.type].transition, snapshot.runtime_status
+    if transition is None:
+        return Explanation(Outcome.HEALTH_ONLY, f"summary set; snapshot sent, status {status}")
+    if status != transition.target:
+        return Explanation(Outcome.CONFLICT, f"the status was {status}, not {transition.expected}; snapshot sent")
+    if status_before == transition.target:
+        return Explanation(Outcome.CONFLICT, f"the status was {status} already; snapshot sent")
+    if status_before is None:
+        return Explanation(UNKNOWN, f"snapshot sent with status {status}; what it was before is too long ago")
+    return Explanation(Outcome.SWAPPED, f"{status_before} -> {status}; snapshot sent")
+
+
+def _silent(event: HealthEvent, summary_before: str | None) -> Explanation:
+    effect = EFFECTS[event.type]
+    if summary_before != effect.summary:
+        return Explanation(UNKNOWN, "no snapshot of it in sight")
+    outcome = Outcome.HEALTH_ONLY if effect.transition is None else Outcome.CONFLICT
+    return Explanation(outcome, f"no snapshot: status unchanged, and {effect.summary} was sent before (debounced)")
+
+
+def _would(step: Step) -> str:
+    transition = EFFECTS[step.event.type].transition
+    sends = "sends a snapshot" if step.snapshot is not None else "no snapshot (debounced)"
+    if step.outcome is Outcome.SWAPPED and transition is not None:
+        return f"not read yet: would swap {transition.expected} -> {transition.target}; {sends}"
+    if transition is not None:
+        return f"not read yet: the status is {step.status}, not {transition.expected}; {sends}"
+    return f"not read yet: would set the summary; {sends}"

@@ -1,0 +1,128 @@
+"""The fold: events in order over the rows and the debounce state give what is to be written and sent.
+
+A batch of one and a batch of thousands go through the same fold, and the same events give the same rows and
+snapshots however they are split into batches (I2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.events import HealthEvent
+from gmhealth.core.mapping import EFFECTS, Summary
+from gmhealth.core.snapshot import Snapshot
+
+
+class Row(NamedTuple):
+    """What we read of a `runtime_records` row. `status` is text: Game Master may know more statuses than we."""
+
+    status: str
+    current_turn: int
+    engine_health: str
+
+
+class Outcome(StrEnum):
+    """What became of one event."""
+
+    SWAPPED = "swapped"
+    CONFLICT = "conflict"
+    HEALTH_ONLY = "health_only"
+    NO_ROW = "no_row"
+
+
+class Step(NamedTuple):
+    """One event's part of a plan: what it did, the status after it, the snapshot it sends (None: debounced)."""
+
+    event: HealthEvent
+    outcome: Outcome
+    status: str
+    snapshot: Snapshot | None
+
+
+class Change(NamedTuple):
+    """The net change to one row: applies only while the row still has `expected` and `current_turn` (design 3.1)."""
+
+    game_id: str
+    expected: str
+    current_turn: int
+    status: str
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a batch does: a step per event in stream order, a change per game in `game_id` order."""
+
+    steps: Sequence[Step]
+    changes: Sequence[Change]
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The snapshots to send, in stream order."""
+        return [step.snapshot for step in self.steps if step.snapshot is not None]
+
+    def swapped(self) -> dict[str, int]:
+        """Games whose status this plan moves, each with the time (ms) of its last event."""
+        games = {step.event.game_id for step in self.steps if step.outcome is Outcome.SWAPPED}
+        return {step.event.game_id: step.event.occurred_at_ms for step in self.steps if step.event.game_id in games}
+
+    def replaced(self, again: Plan, games: AbstractSet[str]) -> Plan:
+        """This plan with `games` taken from `again`: what is left of both after a lost race."""
+        steps = [step for step in self.steps if step.event.game_id not in games]
+        steps += again.steps
+        steps.sort(key=_stream_order)
+        changes = [change for change in self.changes if change.game_id not in games]
+        return Plan(steps, sorted([*changes, *again.changes]))
+
+
+def fold(
+    events: Iterable[HealthEvent],
+    rows: Mapping[str, Row],
+    emitted: Mapping[str, str],
+    *,
+    swap: bool = True,
+) -> Plan:
+    """Plan `events`, in stream order, over `rows`; `emitted` is the last summary sent per game (D4).
+
+    `swap=False` plans every transition as a conflict: only summaries change (D2, and `replay --health-only`).
+    A game without a row gives a step and nothing else. `rows` and `emitted` are not changed.
+    """
+    steps: list[Step] = []
+    statuses: dict[str, str] = {}
+    summaries: dict[str, Summary] = {}
+    for event in events:
+        game_id = event.game_id
+        row = rows.get(game_id)
+        if row is None:
+            steps.append(Step(event, Outcome.NO_ROW, "", None))
+            continue
+        status = statuses.get(game_id, row.status)
+        effect = EFFECTS[event.type]
+        if (transition := effect.transition) is None:
+            outcome = Outcome.HEALTH_ONLY
+        elif swap and status == transition.expected:
+            outcome, status = Outcome.SWAPPED, transition.target
+        else:
+            outcome = Outcome.CONFLICT
+        snapshot = None
+        last_sent = summaries.get(game_id) or emitted.get(game_id)
+        if outcome is Outcome.SWAPPED or effect.summary != last_sent:
+            snapshot = Snapshot(game_id, row.current_turn, status, effect.summary, event.occurred_at_ms)
+        statuses[game_id], summaries[game_id] = status, effect.summary
+        steps.append(Step(event, outcome, status, snapshot))
+    return Plan(
+        steps,
+        [
+            Change(game_id, rows[game_id].status, rows[game_id].current_turn, status, summaries[game_id])
+            for game_id, status in sorted(statuses.items())
+        ],
+    )
+
+
+def _stream_order(step: Step) -> EntryId:
+    return EntryId.parse(step.event.entry_id) or START

@@ -1,0 +1,31 @@
+"""The snapshot that Game Lobby gets (design 2.5, D5)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+SNAPSHOT_EVENT_TYPE: Final = "runtime_snapshot_update"
+NO_TURN_STATS: Final = "[]"
+"""Always empty here: the consumer has no fresh engine state (D5)."""
+
+
+class Snapshot(NamedTuple):
+    """A game's row as it stood after one event. A named tuple: one is made for most entries."""
+
+    game_id: str
+    current_turn: int
+    runtime_status: str
+    engine_health_summary: str
+    occurred_at_ms: int
+
+    def fields(self) -> dict[str, str]:
+        """The closed payload of `gm:lobby_events`, in the contract's order."""
+        return {
+            "event_type": SNAPSHOT_EVENT_TYPE,
+            "game_id": self.game_id,
+            "current_turn": str(self.current_turn),
+            "runtime_status": self.runtime_status,
+            "engine_health_summary": self.engine_health_summary,
+            "player_turn_stats": NO_TURN_STATS,
+            "occurred_at_ms": str(self.occurred_at_ms),
+        }

@@ -1,0 +1,64 @@
+"""Tells the log what the worker did: a line per change of state, none per event above debug."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields
+from logging import DEBUG, ERROR, INFO, WARNING
+
+from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
+from gmhealth.core.entry import EntryId
+from gmhealth.core.events import HealthEvent
+from gmhealth.core.plan import Outcome
+from gmhealth.observability.logs import LOGGER, log
+from gmhealth.ports import Active, BatchDone, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+
+MESSAGES = {
+    Active: (INFO, "consuming"),
+    Standby: (INFO, "standing by: another gmhealth consumes"),
+    OffsetMoved: (WARNING, "somebody else moved the offset, or wrote in between; following"),
+    EntriesLost: (ERROR, "entries were removed from the stream before they were read"),
+    StreamBehind: (
+        ERROR,
+        "the stream ends before the offset: it was recreated or failed over; reading it from its start",
+    ),
+    StreamGone: (ERROR, "the stream is gone; waiting for another"),
+    Waiting: (WARNING, "cannot go on for now; trying again"),
+    Recovered: (INFO, "going on again"),
+}
+
+
+def narrate(notice: Notice) -> None:
+    """Write what `notice` says, if it is worth a line."""
+    if isinstance(notice, BatchDone):
+        _batch(notice)
+    elif not isinstance(notice, Idle):
+        level, message = MESSAGES[type(notice)]
+        log(level, message, **{field.name: _plain(getattr(notice, field.name)) for field in fields(notice)})
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, EntryId) else value
+
+
+def narrate_trouble(notice: Notice) -> None:
+    """The same for a command that shows its progress itself: only what is out of order."""
+    if not isinstance(notice, Active):
+        narrate(notice)
+
+
+def _event(event: HealthEvent) -> dict[str, object]:
+    return {"entry_id": event.entry_id.decode("latin-1"), "game_id": event.game_id, "type": event.type}
+
+
+def _batch(done: BatchDone) -> None:
+    for invalid in done.invalid:
+        log(WARNING, "dead letter", entry_id=invalid.entry[0].decode("latin-1"), reason=invalid.reason)
+    if not LOGGER.isEnabledFor(logging.DEBUG):
+        return
+    for step in done.plan.steps:
+        if step.outcome is Outcome.CONFLICT:
+            log(DEBUG, "conflict: the status is not the expected one", **_event(step.event), status=step.status)
+        elif step.outcome is Outcome.NO_ROW:
+            log(DEBUG, "no such game", **_event(step.event))
+    log(DEBUG, "batch", entries=done.entries, snapshots=len(done.plan.snapshots), last=str(done.last))

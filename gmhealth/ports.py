@@ -1,0 +1,209 @@
+"""What the worker needs from the world, each method with the guarantee it gives.
+
+Words. A *stream* holds *entries*, each with an *entry ID*. The *offset* is the ID of the last entry whose effects are
+durable (not of the next one to read): reading goes on strictly after it. *Lag* is what comes after the offset.
+
+Every method may raise `Unavailable` (trying again may help; a write's outcome is then unknown) and `Unusable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from gmhealth.core.continuity import Break, StreamState
+from gmhealth.core.entry import START, Entry, EntryId
+from gmhealth.core.events import InvalidEntry
+from gmhealth.core.plan import Change, Plan, Row
+from gmhealth.core.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What Redis holds of a consumer: the offset as it is written, and the mark of the last commit.
+
+    `text` is None while nothing was saved. It is kept as written, because the fence compares texts ("5" and "5-0"
+    are one place and two texts).
+    """
+
+    text: str | None
+    mark: str | None
+    entry_id: EntryId = START
+
+
+class Read(NamedTuple):
+    """One read of the stream: entries strictly after an ID, and what was true right after they were read.
+
+    `unbroken`: the entry at that ID was still there *after* the read, so nothing before these entries was trimmed
+    (trimming starts at the oldest); True as well when there was no entry to look for.
+    """
+
+    entries: Sequence[Entry]
+    saved: Saved
+    unbroken: bool
+
+
+class Stream(Protocol):
+    """The stream of health events."""
+
+    def read(self, after: EntryId, limit: int, block_ms: int) -> Read:
+        """Read up to `limit` entries strictly after `after`, in order; wait up to `block_ms` for the first one."""
+
+    def read_range(self, after: EntryId, last: EntryId, limit: int) -> Read:
+        """Read up to `limit` entries strictly after `after` and up to `last`, in order, without waiting."""
+
+    def state(self) -> StreamState:
+        """Look at the stream as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All that one batch sends to Redis.
+
+    `fence`: what this batch was read after; None for no fence. `offset`: the new one, or None to leave it (replay).
+    `mark` is new for every attempt. `failed_at_ms` is when the dead letters were found to be invalid.
+    """
+
+    fence: Saved | None
+    offset: EntryId | None
+    mark: str
+    snapshots: Sequence[Snapshot]
+    dead_letters: Sequence[InvalidEntry]
+    failed_at_ms: int
+
+
+class Ledger(Protocol):
+    """The saved offset, and the one step that moves it."""
+
+    def saved(self) -> Saved:
+        """Load the offset and the mark. Raises `Unusable` if the key holds no entry ID; nothing is overwritten."""
+
+    def commit(self, commit: Commit) -> Saved | None:
+        """Append snapshots and dead letters and move the offset in one atomic, fenced step (I5).
+
+        None: it was applied, all of it. Otherwise nothing was, because the offset is now the returned one (I6).
+        After `Unavailable`, `saved().mark` tells whether it was applied.
+        """
+
+
+class Lock(Enum):
+    """The writer's lock, as one try found it."""
+
+    HELD = "held"
+    TAKEN = "taken"
+    REFUSED = "refused"
+
+
+class Rows(Protocol):
+    """Game Master's `runtime_records`, and the writer's lock that lives on the same session (design 3.4)."""
+
+    def lock(self) -> Lock:
+        """Make sure this session holds the writer's lock, without waiting for it.
+
+        TAKEN: just now, perhaps in a new session; another writer may have been at work before. REFUSED: another
+        session holds it.
+        """
+
+    def holder(self) -> str | None:
+        """Name who holds the writer's lock, for a message; None if nobody does."""
+
+    def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
+        """Load the rows of `game_ids` in one query without locks; a game without a row is left out."""
+
+    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
+        """Apply every change whose row still has the status and turn it was planned from, in one transaction.
+
+        Returns the games that lost: their row has changed or is gone, and was not touched. `changes` come in
+        `game_id` order and are locked in it. No lock outlives the one statement this takes (I4).
+        """
+
+    def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
+        """Write the summaries alone, whatever the status, and return the rows as they are after it (D2, D3, D5)."""
+
+    def keep_alive(self) -> None:
+        """Use the session, so that the server does not end it as frozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDone:
+    """A batch is durable: its rows are written, its snapshots sent, its offset moved."""
+
+    entries: int
+    invalid: Sequence[InvalidEntry]
+    plan: Plan
+    lost_races: int
+    last: EntryId
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A read found nothing new."""
+
+    offset: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetMoved:
+    """Somebody else moved the offset; the worker follows it (I6).
+
+    `owed`: games that get a snapshot of their row as it is, because this worker may have moved their status and has
+    not said so.
+    """
+
+    old: str | None
+    new: str | None
+    owed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A dependency cannot be reached; the same batch is tried again after `seconds`."""
+
+    error: str
+    seconds: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The first step that worked after `attempts` that did not."""
+
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """Another session holds the writer's lock; the worker waits to take over."""
+
+    holder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The worker holds the writer's lock and goes on after `offset`."""
+
+    offset: EntryId
+
+
+Notice = BatchDone | Idle | OffsetMoved | Break | Waiting | Recovered | Standby | Active
+
+
+class Observer(Protocol):
+    """Is told what the worker did: logs, metrics, progress bars."""
+
+    def __call__(self, notice: Notice, /) -> None:
+        """Take note. Must not raise and must not block: the worker waits for it."""
+
+
+class Stop(Protocol):
+    """A request to stop, as `threading.Event` has it."""
+
+    def is_set(self) -> bool:
+        """Whether stopping was asked for."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the request, at most `timeout` seconds; whether it came."""

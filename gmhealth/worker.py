@@ -1,0 +1,359 @@
+"""The only place where effects are ordered: read, decode, load, plan, write, publish, remember (design 3.1).
+
+`consume` and `replay` are both this worker with another `Job`. A step that fails leaves its batch in hand; the next
+one asks Redis what became of it and, unless it was applied, plans it again from the rows as they then are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import random
+from time import perf_counter
+from typing import Final
+
+from gmhealth.core.backoff import Backoff
+from gmhealth.core.continuity import Break, Place, examine
+from gmhealth.core.entry import Entry, EntryId
+from gmhealth.core.events import HealthEvent, InvalidEntry, decode
+from gmhealth.core.plan import Change, Plan, fold
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.errors import Refused, Unavailable
+from gmhealth.ports import (
+    Active,
+    BatchDone,
+    Commit,
+    Idle,
+    Ledger,
+    Lock,
+    Observer,
+    OffsetMoved,
+    Read,
+    Recovered,
+    Rows,
+    Saved,
+    Standby,
+    Stop,
+    Stream,
+    Waiting,
+)
+
+GUARDED_TRIES: Final = 3
+"""After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
+KEEP_ALIVE_S: Final = 1.0
+"""A session that is used less often than this is taken for frozen (design 3.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: from where, to where, and with which effects.
+
+    `start` None: after the saved offset, which then moves with every batch. `until` None: for ever. `rate`: at most so
+    many entries a second. `tries`: give up after so many failures in a row; None: never.
+    """
+
+    start: EntryId | None = None
+    until: EntryId | None = None
+    batch_size: int = 1000
+    block_ms: int = 500
+    games: frozenset[str] | None = None
+    swap: bool = True
+    publish: bool = True
+    rate: float | None = None
+    tries: int | None = None
+
+    @property
+    def moves_offset(self) -> bool:
+        """Whether each batch saves its last ID; a replay never does (design 4)."""
+        return self.start is None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The batch in hand, from its read to its commit."""
+
+    entries: Sequence[Entry]
+    after: Place
+    attempts: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsettled:
+    """A commit whose outcome is unknown until Redis is asked; `done` is None for a repair."""
+
+    commit: Commit
+    done: BatchDone | None
+
+
+class Worker:
+    """Runs a `Job` over the ports, one batch a step.
+
+    `name` is unique to this worker: its commits are marked with it. `clock_ms` gives the time for dead letters.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        ledger: Ledger,
+        rows: Rows,
+        *,
+        job: Job,
+        observe: Observer,
+        name: str,
+        clock_ms: Callable[[], int],
+        backoff: Backoff = Backoff(),  # noqa: B008  # frozen, so sharing it is harmless
+        roll: Callable[[], float] = random,
+    ) -> None:
+        self._stream, self._ledger, self._rows = stream, ledger, rows
+        self._job, self._observe, self._name = job, observe, name
+        self._clock_ms, self._backoff, self._roll = clock_ms, backoff, roll
+        self._saved: Saved | None = None
+        self._place = Place() if job.start is None else Place(job.start.before())
+        self._hand: _Batch | None = None
+        self._unsettled: _Unsettled | None = None
+        self._in_doubt = True  # whether Redis must be asked where we stand before the next effect
+        self._standing_by = False
+        self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
+        self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
+        self._last_break: Break | None = None
+        self._commits = 0
+        self._due = 0.0  # seconds to wait for the job's rate
+        self.done = False
+
+    def run(self, stop: Stop) -> None:
+        """Step until the job is done or `stop` is set; wait out whatever is unavailable, for as long as it takes."""
+        failures = 0
+        while not (self.done or stop.is_set()):
+            try:
+                self.step()
+            except Unavailable as error:
+                failures += 1
+                if failures == self._job.tries:
+                    raise
+                delay = self._backoff.delay(failures, self._roll())
+                self._observe(Waiting(str(error), delay, failures))
+                self._pause(stop, delay)
+                continue
+            if failures:
+                self._observe(Recovered(failures))
+                failures = 0
+            self._pause(stop, KEEP_ALIVE_S if self._standing_by else self._due)
+
+    def step(self) -> None:
+        """Make one attempt at one batch.
+
+        Raises `Unavailable` (the batch stays in hand, call again), `Unusable`, and `Refused` if a bounded job finds
+        the writer's lock taken.
+        """
+        try:
+            if self._locked():
+                if self._in_doubt:
+                    self._settle()
+                if self._owed and self._hand is None:
+                    self._repair()
+                if self._hand is None:
+                    self._read()
+                if self._hand is not None:
+                    self._work(self._hand)
+        except Unavailable:
+            self._in_doubt = True
+            raise
+
+    def _locked(self) -> bool:
+        lock = self._rows.lock()
+        if lock is Lock.REFUSED:
+            self._stand_by()
+        elif lock is Lock.TAKEN:
+            self._in_doubt = True
+        return lock is not Lock.REFUSED
+
+    def _stand_by(self) -> None:
+        holder = self._rows.holder()
+        if self._job.until is not None:
+            raise Refused(
+                f"another gmhealth holds the writer's lock: {holder or 'it did not say which'}",
+                hint="wait for it to end, or stop it; `gmhealth status` shows it",
+            )
+        if not self._standing_by:
+            self._observe(Standby(holder))
+        self._standing_by = True
+
+    def _settle(self) -> None:
+        """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
+        saved = self._ledger.saved()
+        taking_over = self._saved is None or self._standing_by
+        if self._saved is None:
+            self._adopt(saved)
+        if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
+            self._applied(self._unsettled)
+        self._unsettled, self._in_doubt, self._standing_by = None, False, False
+        if self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
+            self._follow(saved)
+        if taking_over:
+            self._observe(Active(self._place.offset))
+
+    def _moved(self, saved: Saved) -> bool:
+        return self._job.moves_offset and saved.text != self._fence
+
+    @property
+    def _fence(self) -> str | None:
+        return self._saved.text if self._saved else None
+
+    def _adopt(self, saved: Saved) -> None:
+        self._saved = saved
+        if self._job.moves_offset:
+            self._place, self._hand = Place(saved.entry_id), None
+
+    def _follow(self, saved: Saved) -> None:
+        """Somebody else moved the offset, or wrote: they win (I6)."""
+        old = self._fence
+        self._adopt(saved)
+        self._emitted.clear()
+        self._observe(OffsetMoved(old, saved.text, len(self._owed)))
+        if self._hand is None:
+            self._repair()
+
+    def _repair(self) -> None:
+        """Tell about games whose status we moved and never reported: their rows as they are now (I3, I6).
+
+        With nobody to tell about, it still leaves our mark, which shows that the new offset was adopted.
+        """
+        rows = self._rows.load(self._owed) if self._owed else {}
+        snapshots = [
+            Snapshot(game_id, row.current_turn, row.status, row.engine_health, self._owed[game_id])
+            for game_id, row in rows.items()
+        ]
+        self._publish(_Unsettled(self._commit(None, snapshots, ()), None))
+
+    def _read(self) -> None:
+        job, after = self._job, self._place
+        if job.until is None:
+            read = self._stream.read(after.offset, job.batch_size, job.block_ms)
+        else:
+            read = self._stream.read_range(after.offset, job.until, job.batch_size)
+        if self._moved(read.saved):
+            self._follow(read.saved)
+            return
+        if not (read.entries and read.unbroken):
+            self._examine(read)
+        if self._place.offset < after.offset:
+            return  # another stream has taken this one's place: read that from its beginning
+        if read.entries:
+            self._hand = _Batch(read.entries, self._place.past(read.entries))
+        else:
+            self._rest()
+
+    def _examine(self, read: Read) -> None:
+        self._place, broken = examine(self._place, self._stream.state(), read.entries)
+        if broken is not None and broken != self._last_break:
+            self._observe(broken)
+        self._last_break = broken
+
+    def _rest(self) -> None:
+        self.done = self._job.until is not None
+        self._rows.keep_alive()
+        self._observe(Idle(self._place.offset))
+
+    def _work(self, batch: _Batch) -> None:
+        began = perf_counter()
+        batch.attempts, again = batch.attempts + 1, batch.attempts > 0
+        decoded = [decode(entry) for entry in batch.entries]
+        invalid = [item for item in decoded if isinstance(item, InvalidEntry)]
+        events = self._wanted([item for item in decoded if isinstance(item, HealthEvent)])
+        if again:
+            self._forget(events)
+        planned = perf_counter()
+        plan, lost_races = self._write(events)
+        batch.seconds.update(decode=planned - began, write=perf_counter() - planned)
+        commit = self._commit(
+            batch.after.offset if self._job.moves_offset else None,
+            plan.snapshots if self._job.publish else (),
+            invalid if self._job.moves_offset else (),
+        )
+        done = BatchDone(len(decoded), invalid, plan, lost_races, batch.after.offset, batch.seconds)
+        self._publish(_Unsettled(commit, done))
+
+    def _wanted(self, events: list[HealthEvent]) -> list[HealthEvent]:
+        games = self._job.games
+        return events if games is None else [event for event in events if event.game_id in games]
+
+    def _forget(self, events: Sequence[HealthEvent]) -> None:
+        """A lost COMMIT answer may hide a swap that happened: say everything again (I3)."""
+        for event in events:
+            self._emitted.pop(event.game_id, None)
+
+    def _write(self, events: Sequence[HealthEvent]) -> tuple[Plan, int]:
+        """Plan and write until every change has applied to the row it was planned from (I4)."""
+        if not events:
+            return Plan((), ()), 0
+        plan, lost = self._try(events)
+        races = len(lost)
+        for _ in range(GUARDED_TRIES - 1):
+            if not lost:
+                return plan, races
+            again, still_lost = self._try([event for event in events if event.game_id in lost])
+            plan, lost = plan.replaced(again, lost), still_lost
+            races += len(lost)
+        if lost:
+            plan = plan.replaced(self._give_way(events, plan.changes, lost), lost)
+        return plan, races
+
+    def _try(self, events: Sequence[HealthEvent]) -> tuple[Plan, frozenset[str]]:
+        rows = self._rows.load({event.game_id for event in events})
+        plan = fold(events, rows, self._emitted, swap=self._job.swap)
+        if self._job.publish:
+            self._owed.update(plan.swapped())
+        return plan, frozenset(self._rows.write(plan.changes))
+
+    def _give_way(self, events: Sequence[HealthEvent], changes: Sequence[Change], lost: frozenset[str]) -> Plan:
+        rows = self._rows.write_summaries([change for change in changes if change.game_id in lost])
+        return fold([event for event in events if event.game_id in lost], rows, self._emitted, swap=False)
+
+    def _commit(
+        self, offset: EntryId | None, snapshots: Sequence[Snapshot], dead_letters: Sequence[InvalidEntry]
+    ) -> Commit:
+        self._commits += 1
+        return Commit(
+            fence=self._saved if self._job.moves_offset else None,  # a replay holds the lock, and moves nothing
+            offset=offset,
+            mark=f"{self._name}#{self._commits}",
+            snapshots=snapshots,
+            dead_letters=dead_letters,
+            failed_at_ms=self._clock_ms(),
+        )
+
+    def _publish(self, unsettled: _Unsettled) -> None:
+        self._unsettled = unsettled
+        began = perf_counter()
+        moved = self._ledger.commit(unsettled.commit)
+        if self._hand is not None:
+            self._hand.seconds["publish"] = perf_counter() - began
+        self._unsettled = None
+        if moved is None:
+            self._applied(unsettled)
+        else:
+            self._follow(moved)
+
+    def _applied(self, settled: _Unsettled) -> None:
+        commit = settled.commit
+        offset = commit.offset
+        text, place = (self._fence, self._place.offset) if offset is None else (str(offset), offset)
+        self._saved = Saved(text, commit.mark, place)
+        self._owed.clear()
+        done = settled.done
+        if done is None or self._hand is None:
+            return
+        self._emitted.update((change.game_id, change.summary) for change in done.plan.changes)
+        self._due = len(self._hand.entries) / self._job.rate if self._job.rate else 0.0
+        self._place, self._hand = self._hand.after, None
+        self.done = self._job.until is not None and self._place.offset >= self._job.until
+        self._observe(done)
+
+    def _pause(self, stop: Stop, seconds: float) -> None:
+        """Wait, but keep the session (and with it the writer's lock) alive meanwhile."""
+        while seconds > 0 and not stop.wait(min(seconds, KEEP_ALIVE_S)):
+            seconds -= KEEP_ALIVE_S
+            with suppress(Unavailable):
+                self._rows.keep_alive()
