@@ -141,7 +141,7 @@ class BatchDone:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """A read found nothing new."""
+    """A read found nothing new, or the worker stands by: the loop came round once more."""
 
     offset: EntryId
 

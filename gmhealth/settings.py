@@ -20,6 +20,7 @@ SECRETS: Final = frozenset({"redis_url", "redis_password", "postgres_dsn", "post
 """Can also come from a file (`GMHEALTH_…_FILE`, or one of that name in $CREDENTIALS_DIRECTORY); never shown."""
 
 Name = Annotated[str, StringConstraints(min_length=1)]
+Address = Annotated[str, StringConstraints(pattern=r"^((\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):)?[0-9]{1,5}$")]
 
 
 class Settings(BaseModel):
@@ -37,10 +38,13 @@ class Settings(BaseModel):
     health_stream: Name = Field("runtime:health_events", description="stream of health events")
     lobby_stream: Name = Field("gm:lobby_events", description="stream of snapshots")
     key_prefix: str = Field("gamemaster:", description="before the keys of offset, dead letters and audit")
-    batch_size: int = Field(1000, ge=1, le=100_000, description="most entries in one batch")
+    batch_size: int = Field(5000, ge=1, le=100_000, description="most entries in one batch")
     dead_letter_limit: int = Field(100_000, ge=1, description="about how many dead letters are kept")
     embedded: bool = Field(default=False, description="start or use the embedded servers (development)")
     embedded_dir: Path | None = Field(None, description="where the embedded servers keep their data")
+    metrics_addr: Address | None = Field(
+        None, description="where `consume` serves metrics, as [HOST:]PORT; without HOST on the loopback only"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level to log")
     log_format: Literal["auto", "console", "json", "journal"] = Field("auto", description="form of log lines")
 

@@ -14,10 +14,10 @@ from time import perf_counter
 from typing import Final
 
 from gmhealth.core.backoff import Backoff
+from gmhealth.core.batch_size import next_limit
 from gmhealth.core.continuity import Break, Place, examine
 from gmhealth.core.entry import Entry, EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry, decode
-from gmhealth.core.plan import Change, Plan, fold
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.ports import (
@@ -38,9 +38,10 @@ from gmhealth.ports import (
     Stream,
     Waiting,
 )
+from gmhealth.writer import Writer
 
-GUARDED_TRIES: Final = 3
-"""After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
+BATCH_BYTES: Final = 32 * 2**20
+"""About how much of the stream a batch may hold."""
 KEEP_ALIVE_S: Final = 1.0
 """A session that is used less often than this is taken for frozen (design 3.4)."""
 
@@ -55,7 +56,7 @@ class Job:
 
     start: EntryId | None = None
     until: EntryId | None = None
-    batch_size: int = 1000
+    batch_size: int = 5000
     block_ms: int = 500
     games: frozenset[str] | None = None
     swap: bool = True
@@ -107,6 +108,7 @@ class Worker:
         roll: Callable[[], float] = random,
     ) -> None:
         self._stream, self._ledger, self._rows = stream, ledger, rows
+        self._writer = Writer(rows, swap=job.swap)
         self._job, self._observe, self._name = job, observe, name
         self._clock_ms, self._backoff, self._roll = clock_ms, backoff, roll
         self._saved: Saved | None = None
@@ -119,6 +121,7 @@ class Worker:
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
         self._last_break: Break | None = None
         self._commits = 0
+        self._limit = next_limit((), most_entries=job.batch_size, most_bytes=BATCH_BYTES)
         self._due = 0.0  # seconds to wait for the job's rate
         self.done = False
 
@@ -166,19 +169,23 @@ class Worker:
         if lock is Lock.REFUSED:
             self._stand_by()
         elif lock is Lock.TAKEN:
+            # Whoever held it meanwhile may have moved a status, died, and left no trace on Redis (I3).
             self._in_doubt = True
+            self._forget_all()
         return lock is not Lock.REFUSED
 
     def _stand_by(self) -> None:
         holder = self._rows.holder()
         if self._job.until is not None:
-            raise Refused(
-                f"another gmhealth holds the writer's lock: {holder or 'it did not say which'}",
-                hint="wait for it to end, or stop it; `gmhealth status` shows it",
-            )
+            held = f"another gmhealth holds the writer's lock: {holder or 'it did not say which'}"
+            if self._saved is not None:  # we had it: perhaps our own lost session has it, for some seconds more
+                raise Unavailable(held)
+            raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
+        offset = self._ledger.saved().entry_id  # a standby is one only while both servers answer
         if not self._standing_by:
             self._observe(Standby(holder))
         self._standing_by = True
+        self._observe(Idle(offset))
 
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
@@ -210,7 +217,7 @@ class Worker:
         """Somebody else moved the offset, or wrote: they win (I6)."""
         old = self._fence
         self._adopt(saved)
-        self._emitted.clear()
+        self._forget_all()
         self._observe(OffsetMoved(old, saved.text, len(self._owed)))
         if self._hand is None:
             self._repair()
@@ -220,7 +227,7 @@ class Worker:
 
         With nobody to tell about, it still leaves our mark, which shows that the new offset was adopted.
         """
-        rows = self._rows.load(self._owed) if self._owed else {}
+        rows = self._rows.load(self._owed) if self._owed and self._job.publish else {}
         snapshots = [
             Snapshot(game_id, row.current_turn, row.status, row.engine_health, self._owed[game_id])
             for game_id, row in rows.items()
@@ -230,9 +237,9 @@ class Worker:
     def _read(self) -> None:
         job, after = self._job, self._place
         if job.until is None:
-            read = self._stream.read(after.offset, job.batch_size, job.block_ms)
+            read = self._stream.read(after.offset, self._limit, job.block_ms)
         else:
-            read = self._stream.read_range(after.offset, job.until, job.batch_size)
+            read = self._stream.read_range(after.offset, job.until, self._limit)
         if self._moved(read.saved):
             self._follow(read.saved)
             return
@@ -241,12 +248,15 @@ class Worker:
         if self._place.offset < after.offset:
             return  # another stream has taken this one's place: read that from its beginning
         if read.entries:
+            self._limit = next_limit(read.entries, most_entries=job.batch_size, most_bytes=BATCH_BYTES)
             self._hand = _Batch(read.entries, self._place.past(read.entries))
         else:
             self._rest()
 
     def _examine(self, read: Read) -> None:
-        self._place, broken = examine(self._place, self._stream.state(), read.entries)
+        place, broken = examine(self._place, self._stream.state(), read.entries)
+        if self._job.moves_offset:  # a replay has its range, whatever became of the stream
+            self._place = place
         if broken is not None and broken != self._last_break:
             self._observe(broken)
         self._last_break = broken
@@ -265,7 +275,7 @@ class Worker:
         if again:
             self._forget(events)
         planned = perf_counter()
-        plan, lost_races = self._write(events)
+        plan, lost_races = self._writer.write(events, self._emitted, self._owed)
         batch.seconds.update(decode=planned - began, write=perf_counter() - planned)
         commit = self._commit(
             batch.after.offset if self._job.moves_offset else None,
@@ -281,35 +291,14 @@ class Worker:
 
     def _forget(self, events: Sequence[HealthEvent]) -> None:
         """A lost COMMIT answer may hide a swap that happened: say everything again (I3)."""
-        for event in events:
-            self._emitted.pop(event.game_id, None)
+        games = {event.game_id for event in events}
+        self._writer.forget(games)
+        for game_id in games:
+            self._emitted.pop(game_id, None)
 
-    def _write(self, events: Sequence[HealthEvent]) -> tuple[Plan, int]:
-        """Plan and write until every change has applied to the row it was planned from (I4)."""
-        if not events:
-            return Plan((), ()), 0
-        plan, lost = self._try(events)
-        races = len(lost)
-        for _ in range(GUARDED_TRIES - 1):
-            if not lost:
-                return plan, races
-            again, still_lost = self._try([event for event in events if event.game_id in lost])
-            plan, lost = plan.replaced(again, lost), still_lost
-            races += len(lost)
-        if lost:
-            plan = plan.replaced(self._give_way(events, plan.changes, lost), lost)
-        return plan, races
-
-    def _try(self, events: Sequence[HealthEvent]) -> tuple[Plan, frozenset[str]]:
-        rows = self._rows.load({event.game_id for event in events})
-        plan = fold(events, rows, self._emitted, swap=self._job.swap)
-        if self._job.publish:
-            self._owed.update(plan.swapped())
-        return plan, frozenset(self._rows.write(plan.changes))
-
-    def _give_way(self, events: Sequence[HealthEvent], changes: Sequence[Change], lost: frozenset[str]) -> Plan:
-        rows = self._rows.write_summaries([change for change in changes if change.game_id in lost])
-        return fold([event for event in events if event.game_id in lost], rows, self._emitted, swap=False)
+    def _forget_all(self) -> None:
+        self._writer.forget()
+        self._emitted.clear()
 
     def _commit(
         self, offset: EntryId | None, snapshots: Sequence[Snapshot], dead_letters: Sequence[InvalidEntry]

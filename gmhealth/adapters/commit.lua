@@ -6,8 +6,9 @@
 --       3 new offset                 "" to leave it as it is
 --       4 mark of this commit
 --       5 bound of the dead letters  approximate, as XADD MAXLEN ~ trims whole nodes only
---       6 number of dead letters     followed by 5 arguments each: source stream, source ID, reason, time, fields
---       then 5 arguments per snapshot: game, turn, status, summary, time
+--       6 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
+--                                    five for each takes the server as long as a third of the XADDs
+--       then 5 arguments per dead letter: source stream, source ID, reason, time, fields
 -- Returns nil when applied, else the offset that stands in its way and the mark ("" for none).
 --
 -- A script is not rolled back. So whatever can fail is tried before the first write: GET fails on a key of another
@@ -26,21 +27,23 @@ for i = 3, 4 do
   end
 end
 
+local snapshots = cjson.decode(ARGV[6])
+
 redis.call('SET', KEYS[2], ARGV[4])
 
-local at = 7
-for _ = 1, tonumber(ARGV[6]) do
+for i = 7, #ARGV, 5 do
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[5], '*',
-    'source_stream', ARGV[at], 'source_id', ARGV[at + 1], 'reason', ARGV[at + 2],
-    'failed_at_ms', ARGV[at + 3], 'fields', ARGV[at + 4])
-  at = at + 5
+    'source_stream', ARGV[i], 'source_id', ARGV[i + 1], 'reason', ARGV[i + 2],
+    'failed_at_ms', ARGV[i + 3], 'fields', ARGV[i + 4])
 end
 
-for i = at, #ARGV, 5 do
+-- Numbers go through %d: left to itself, the server may write a large one with an exponent.
+for _, snapshot in ipairs(snapshots) do
   redis.call('XADD', KEYS[3], '*',
-    'event_type', 'runtime_snapshot_update', 'game_id', ARGV[i], 'current_turn', ARGV[i + 1],
-    'runtime_status', ARGV[i + 2], 'engine_health_summary', ARGV[i + 3],
-    'player_turn_stats', '[]', 'occurred_at_ms', ARGV[i + 4])
+    'event_type', 'runtime_snapshot_update', 'game_id', snapshot[1],
+    'current_turn', string.format('%d', snapshot[2]),
+    'runtime_status', snapshot[3], 'engine_health_summary', snapshot[4],
+    'player_turn_stats', '[]', 'occurred_at_ms', string.format('%d', snapshot[5]))
 end
 
 if ARGV[3] ~= '' then

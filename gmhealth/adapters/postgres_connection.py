@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -26,6 +27,8 @@ SET client_min_messages = 'error';
 -- Changes are then looked up by primary key one after the other, in the order they are sent: the lock order.
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
+-- Planning anew for each batch costs more than the statement, and comes to the same plan.
+SET plan_cache_mode = force_generic_plan;
 """
 """`idle_session_timeout`: a frozen process loses its session, and with it the writer's lock (design 3.4)."""
 
@@ -67,6 +70,7 @@ HINTS: Final[Mapping[str, str]] = {
     "42501": 'grant this role what README, "Permissions", lists',
     "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
 }
+_PORTS: Final = re.compile("[0-9,]*")
 ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
 
 
@@ -84,13 +88,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 def connect(dsn: str, *, password: str | None, application_name: str) -> Connection:
     """Open a session in autocommit, with time-outs for each way it can hang. Raises as `translated` says."""
-    try:
-        given = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError as error:
+    given = _read(dsn)
+    if given is None:
         raise ConfigError(
             "the PostgreSQL DSN cannot be read (it is not shown: it may hold a password)",
-            hint="write it as postgresql://user@host:5432/database",
-        ) from error.with_traceback(None)
+            hint="write it as postgresql://user@host:5432/database; a password percent-encoded",
+        )
     options = {**DEFAULTS, **given, "application_name": application_name}
     if password is not None:
         options["password"] = password
@@ -102,14 +105,24 @@ def connect(dsn: str, *, password: str | None, application_name: str) -> Connect
 
 def describe(dsn: str) -> str:
     """Name the database of `dsn` without its secrets, as `user@host:port/database`."""
-    try:
-        given = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
+    given = _read(dsn)
+    if given is None:
         return "an unreadable DSN"
     host = str(given.get("host") or given.get("hostaddr") or "local socket")
     place = host if host.startswith("/") or not given.get("port") else f"{host}:{given['port']}"
     user = f"{given['user']}@" if given.get("user") else ""
     return f"{user}{place}/{given.get('dbname', '')}"
+
+
+def _read(dsn: str) -> Mapping[str, Any] | None:
+    """Split `dsn`; None if it cannot be, or if a part of a password seems to have come out as something else."""
+    try:
+        given = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return None
+    # "/" in a URI's password ends the host: libpq takes what is before it for the port, the rest for the database.
+    astray = "://" in dsn and ("@" in str(given.get("dbname")) or not _PORTS.fullmatch(str(given.get("port", ""))))
+    return None if astray else given
 
 
 @contextmanager
@@ -123,7 +136,7 @@ def translated(what: str) -> Iterator[None]:
 
 def translate(error: psycopg.Error, what: str) -> GmhealthError:
     """Decide whether `error` may pass, by its SQLSTATE: the one table for PostgreSQL."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
     if error.sqlstate is None:
         hint = next((hint for words, hint in PERMANENT_CONNECT.items() if words in text), None)
         if hint is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -75,21 +75,32 @@ class GameRow(NamedTuple):
 
 
 class PostgresLook:
-    """Looks at `table` over a session of its own, opened when first needed and left after each question."""
+    """Looks at `table` over a session of its own: one a question, as a command may wait for a person in between."""
 
     def __init__(self, connect: Callable[[], Connection], table: str) -> None:
         self._connect = connect
         self._table = sql.Identifier(*table.split("."))
+        self._held: Connection | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Ask what follows in one session; it must be used at least once a second (design 3.4)."""
+        self._held = self._connect()
+        try:
+            yield
+        finally:
+            self._held.close()
+            self._held = None
 
     @contextmanager
     def _session(self, what: str) -> Iterator[Connection]:
-        # One session a question: a command may wait for a person in between, longer than a session may idle.
-        connection = self._connect()
+        connection = self._held or self._connect()
         try:
             with translated(what):
                 yield connection
         finally:
-            connection.close()
+            if connection is not self._held:
+                connection.close()
 
     def _ask(self, what: str, query: sql.SQL, *values: Any) -> list[tuple[Any, ...]]:
         with self._session(what) as connection:
@@ -120,7 +131,7 @@ class PostgresLook:
 
     def shares_sessions(self) -> bool:
         """Whether two sessions of ours are one at the server: a pooler in transaction mode hands it round."""
-        with self._session("ask for its session") as one, self._session("ask for its session") as other:
+        with closing(self._connect()) as one, closing(self._connect()) as other, translated("ask for its session"):
             return bool(_only(one.execute(PID).fetchone()) == _only(other.execute(PID).fetchone()))
 
     def checks(self, questions: Mapping[str, str]) -> Mapping[str, Any]:

@@ -105,7 +105,10 @@ class PostgresRows:
         """Look the lock up in pg_locks."""
         with self._session("look who holds the writer's lock") as connection:
             row = connection.execute(HOLDER, [self._lock_name]).fetchone()
-        return None if row is None else f"{row[0]}, PostgreSQL session {row[1]}, since {row[2]:%Y-%m-%d %H:%M:%S%z}"
+        if row is None:
+            return None
+        since = f", since {row[2]:%Y-%m-%d %H:%M:%S%z}" if row[2] else ""  # hidden from other roles than its own
+        return f"{row[0]}, PostgreSQL session {row[1]}{since}"
 
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         """Load rows by primary key."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -48,12 +48,16 @@ TRANSIENT_PREFIXES: Final = (
 )
 """For those that redis-py, or a script that met them, hands on as a plain ResponseError."""
 
+PIPELINED: Final = " of pipeline caused error: "
+"""What redis-py puts, after the command, before the server's words."""
+
 HINTS: Final[Mapping[str, str]] = {
-    "NOAUTH": "the server wants a password: put it into the URL or into GMHEALTH_REDIS_PASSWORD_FILE",
-    "WRONGPASS": "check the user name and password of GMHEALTH_REDIS_URL",
-    "NOPERM": "this user may not do that: compare its ACL with `gmhealth doctor`",
+    "Authentication required": "the server wants a password: put it into the URL or into GMHEALTH_REDIS_PASSWORD_FILE",
+    "invalid username-password pair": "check the user name and password of GMHEALTH_REDIS_URL",
+    "permissions": "this user may not do that: compare its ACL with `gmhealth doctor`",
     "WRONGTYPE": "the key holds something else: check the names of the streams and of the key prefix",
 }
+"""By the server's words: redis-py cuts off those prefixes that it has a class for (NOAUTH, WRONGPASS, NOPERM)."""
 
 
 def connect(url: str, *, password: str | None = None, client_name: str = "gmhealth") -> redis.Redis:
@@ -62,25 +66,25 @@ def connect(url: str, *, password: str | None = None, client_name: str = "gmheal
     Nothing is sent yet. RESP2 is pinned, as the two protocols give streams in different shapes. Every new connection
     makes sure that it reached a primary: a demoted one still serves stale reads.
     """
-    scheme = urlsplit(url).scheme
-    options: dict[str, Any] = {} if scheme == "unix" else {"socket_keepalive": True}
+    options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     if password is not None:
         options["password"] = password
-    if scheme not in ("redis", "rediss", "unix"):
+    try:
+        return redis.Redis.from_url(
+            url,
+            protocol=2,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            client_name=client_name,
+            redis_connect_func=_connect_to_primary,
+            **options,
+        )
+    except ValueError:  # "/" in a password ends the host: the message would show what is before it
         raise ConfigError(
             "the Redis URL cannot be read (it is not shown: it may hold a password)",
-            hint="write it as redis://host:6379/0, rediss://… for TLS, or unix:///path",
-        )
-    return redis.Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        client_name=client_name,
-        redis_connect_func=_connect_to_primary,
-        **options,
-    )
+            hint="write it as redis://host:6379/0, rediss://… for TLS, or unix:///path; a password percent-encoded",
+        ) from None
 
 
 def _connect_to_primary(connection: Any) -> None:
@@ -93,12 +97,47 @@ def _connect_to_primary(connection: Any) -> None:
 
 def describe(url: str) -> str:
     """Name the server and the logical database of `url` without its secrets."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+    except ValueError:
+        return "an unreadable URL"
     query = parse_qs(parts.query)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        return "an unreadable URL"
     if parts.scheme == "unix":
         return f"unix:{unquote(parts.path)} database {query.get('db', ['0'])[0]}"
     database = query.get("db", [parts.path.strip("/") or "0"])[0]
-    return f"{parts.hostname or 'localhost'}:{parts.port or 6379} database {database}"
+    return f"{parts.hostname or 'localhost'}:{port} database {database}"
+
+
+def round_trip(client: redis.Redis, *commands: Sequence[Any]) -> list[Any]:
+    """Send `commands` at once and return their replies as they come: raw bytes, and an error as its exception.
+
+    A third of what a redis-py pipeline costs, which an idle consumer would spend on every single event. Whatever
+    redis-py raises for the connection itself is raised; it has then been closed.
+    """
+    connection = client.connection_pool.get_connection()
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_reply(connection) for _ in commands]
+    finally:
+        client.connection_pool.release(connection)
+
+
+def _reply(connection: Any) -> Any:
+    """One reply; an error is returned, so that the replies after it are read before anything else is sent."""
+    try:
+        return connection.read_response()
+    except exceptions.ResponseError as error:
+        return error
+
+
+def unless_error(reply: Any) -> Any:
+    """`reply`, if it is none of `round_trip`'s errors; otherwise raises it."""
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
 
 
 @contextmanager
@@ -122,7 +161,7 @@ def translate(error: exceptions.RedisError, what: str) -> GmhealthError:
     text = str(error) or type(error).__name__
     if isinstance(error, PERMANENT):
         return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
-    if isinstance(error, TRANSIENT) or text.startswith(TRANSIENT_PREFIXES):
+    if isinstance(error, TRANSIENT) or text.rpartition(PIPELINED)[2].startswith(TRANSIENT_PREFIXES):
         return Unavailable(f"Redis could not {what}: {text}", hint="`gmhealth doctor` looks at both servers")
     return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
 

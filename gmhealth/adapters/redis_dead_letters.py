@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 from typing import Final
 
 import redis
@@ -15,6 +16,10 @@ from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.netstring import unpack
 
 RETRY_SCRIPT: Final = files("gmhealth.adapters").joinpath("retry.lua").read_text(encoding="utf-8")
+MOST_PARTS: Final = 7_900
+"""Names and values that a script can hand to one XADD: Lua's `unpack` takes less than 8,000."""
+PAGE: Final = 100
+"""Letters that are read at once; they may be large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +50,15 @@ class RedisDeadLetters:
 
     def all(self) -> Iterator[DeadLetter]:
         """Read every letter, oldest first."""
-        for entry in self._look.forward(self._letters, START):
-            yield self._letter(entry)
+        return self._read(self._look.forward(self._letters, START, page=PAGE))
 
     def newest(self, limit: int) -> Iterator[DeadLetter]:
         """Read up to `limit` letters, newest first."""
-        for entry in self._look.backward(self._letters, limit):
-            yield self._letter(entry)
+        return self._read(self._look.backward(self._letters, limit, page=PAGE))
 
     def one(self, letter_id: EntryId) -> DeadLetter | None:
         """Read one letter."""
-        found = list(self._look.forward(self._letters, letter_id.before(), letter_id))
-        return self._letter(found[0]) if found else None
+        return next(self._read(self._look.forward(self._letters, letter_id.before(), letter_id)), None)
 
     def count(self) -> int:
         """How many letters there are."""
@@ -81,21 +83,28 @@ class RedisDeadLetters:
             pipeline.hdel(self._retried, *letter_ids)
             return int(pipeline.execute()[0])
 
-    def _letter(self, entry: Entry) -> DeadLetter:
-        letter_id, values = entry
-        named = dict(zip(values[::2], values[1::2], strict=False))
-        with translated(self._client, f"look at {self._retried}"):
-            retried = self._client.execute_command("HGET", self._retried, letter_id)
-        at = named.get(b"failed_at_ms", b"")
-        return DeadLetter(
-            letter_id=letter_id.decode(),
-            source_id=_text(named.get(b"source_id")),
-            source_stream=_text(named.get(b"source_stream")),
-            reason=_text(named.get(b"reason")),
-            failed_at_ms=int(at) if at.isdigit() and len(at) < 16 else 0,
-            fields=unpack(named.get(b"fields", b"?")),
-            retried_as=None if retried is None else _text(retried),
-        )
+    def _read(self, entries: Iterable[Entry]) -> Iterator[DeadLetter]:
+        left = iter(entries)
+        while page := list(islice(left, PAGE)):
+            with translated(self._client, f"look at {self._retried}"):
+                retried = self._client.execute_command("HMGET", self._retried, *(entry_id for entry_id, _ in page))
+            for entry, retried_as in zip(page, retried, strict=True):
+                yield _letter(entry, retried_as)
+
+
+def _letter(entry: Entry, retried_as: bytes | None) -> DeadLetter:
+    letter_id, values = entry
+    named = dict(zip(values[::2], values[1::2], strict=False))
+    at = named.get(b"failed_at_ms", b"")
+    return DeadLetter(
+        letter_id=letter_id.decode(),
+        source_id=_text(named.get(b"source_id")),
+        source_stream=_text(named.get(b"source_stream")),
+        reason=_text(named.get(b"reason")),
+        failed_at_ms=int(at) if at.isdigit() and len(at) < 16 else 0,
+        fields=unpack(named.get(b"fields", b"?")),
+        retried_as=None if retried_as is None else _text(retried_as),
+    )
 
 
 def _text(raw: bytes | None) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha1
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import redis
-from redis.client import Pipeline
+from redis import exceptions
 
-from gmhealth.adapters.redis_connection import translated
+from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.netstring import pack
-from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Saved
 
 COMMIT_SCRIPT: Final = files("gmhealth.adapters").joinpath("commit.lua").read_text(encoding="utf-8")
+COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +39,39 @@ class RedisLedger:
 
     def __init__(self, client: redis.Redis, keys: LedgerKeys, *, dead_letter_limit: int) -> None:
         self._client, self._keys, self._limit = client, keys, dead_letter_limit
-        self._script = client.register_script(COMMIT_SCRIPT)
 
     def saved(self) -> Saved:
         """Load offset and mark in one round trip."""
         with translated(self._client, f"load the offset {self._keys.offset}"):
-            pipeline = self._client.pipeline(transaction=False)
-            ask_saved(pipeline, self._keys)
-            return read_saved(pipeline.execute(), self._keys)
+            return read_saved(
+                [unless_error(reply) for reply in round_trip(self._client, *ask_saved(self._keys))], self._keys
+            )
 
     def commit(self, commit: Commit) -> Saved | None:
         """Run `commit.lua`."""
         keys = self._keys
+        names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters)
+        values = (*_head(commit), self._limit, json.dumps(commit.snapshots), *self._dead_letters(commit))
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
-            # EVALSHA; an unknown script is loaded and sent again, which is no repeated write: it did not run.
-            obstacle = self._script(
-                keys=[keys.offset, keys.mark, keys.snapshots, keys.dead_letters],
-                args=[*_head(commit), self._limit, *self._dead_letters(commit), *_flat(commit.snapshots)],
-            )
+            obstacle = self._run(len(names), *names, *values)
         return None if obstacle is None else read_saved([value or None for value in obstacle], keys)
 
+    def _run(self, *arguments: bytes | str | int) -> Any:
+        """Run the script by its hash; a server that does not know it gets it whole, which repeats nothing."""
+        (reply,) = round_trip(self._client, ("EVALSHA", COMMIT_SHA, *arguments))
+        if isinstance(reply, exceptions.NoScriptError):
+            (reply,) = round_trip(self._client, ("EVAL", COMMIT_SCRIPT, *arguments))
+        return unless_error(reply)
+
     def _dead_letters(self, commit: Commit) -> Iterable[bytes | str | int]:
-        yield len(commit.dead_letters)
         for invalid in commit.dead_letters:
             yield from _dead_letter(invalid, self._keys.source, commit.failed_at_ms)
 
 
-def ask_saved(pipeline: Pipeline, keys: LedgerKeys) -> None:
-    """Queue the two commands whose replies `read_saved` reads."""
+def ask_saved(keys: LedgerKeys) -> tuple[tuple[str, str], ...]:
+    """The two commands whose replies `read_saved` reads."""
     # Not MGET, which takes a key of another type for a missing one.
-    pipeline.get(keys.offset)
-    pipeline.get(keys.mark)
+    return ("GET", keys.offset), ("GET", keys.mark)
 
 
 def read_saved(values: Sequence[bytes | None], keys: LedgerKeys) -> Saved:
@@ -93,10 +97,6 @@ def _head(commit: Commit) -> tuple[str, ...]:
         "" if commit.offset is None else str(commit.offset),
         commit.mark,
     )
-
-
-def _flat(snapshots: Sequence[Snapshot]) -> Iterable[str | int]:
-    return (value for snapshot in snapshots for value in snapshot)
 
 
 def _dead_letter(invalid: InvalidEntry, source: str, failed_at_ms: int) -> tuple[bytes | str | int, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import redis
 from redis import exceptions
 
-from gmhealth.adapters.redis_connection import translated
+from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis_ledger import LedgerKeys
 from gmhealth.core.entry import Entry, EntryId
 
@@ -25,7 +25,7 @@ class RedisLook:
 
     def _ask(self, what: str, *command: str | int) -> Any:
         with translated(self._client, what):
-            return self._client.execute_command(*command)
+            return unless_error(*round_trip(self._client, command))
 
     def forward(self, stream: str, after: EntryId, last: EntryId | None = None, page: int = PAGE) -> Iterator[Entry]:
         """Read strictly after `after`, oldest first, up to `last` (None: the end), a page at a time."""
@@ -39,11 +39,11 @@ class RedisLook:
                 return
             after = EntryId.parse(entries[-1][0]) or after
 
-    def backward(self, stream: str, limit: int, last: EntryId | None = None) -> Iterator[Entry]:
+    def backward(self, stream: str, limit: int, last: EntryId | None = None, page: int = PAGE) -> Iterator[Entry]:
         """Read newest first, from `last` (None: the end), at most `limit` entries, a page at a time."""
         start = "+" if last is None else str(last)
         while limit > 0:
-            count = min(PAGE, limit)
+            count = min(page, limit)
             entries: list[Entry] = self._ask(
                 f"read the stream {stream}", "XREVRANGE", stream, start, "-", "COUNT", count
             )
@@ -79,7 +79,7 @@ class RedisLook:
         names = [keys.source, keys.offset, keys.mark, keys.snapshots, keys.dead_letters]
         with translated(self._client, "ask for its permissions"):
             try:
-                reply = self._client.eval(MAY_SCRIPT, len(names), *names)
+                reply = self._client.eval(MAY_SCRIPT, 0, *names)  # as KEYS, its user would have to be able to write each
             except exceptions.ResponseError as error:
                 if "acl_check_cmd" in str(error):
                     return None
@@ -93,5 +93,6 @@ class RedisLook:
 
     def info(self, section: str) -> Mapping[str, Any]:
         """One section of INFO."""
-        found: Mapping[str, Any] = self._ask("ask for its state", "INFO", section)
+        with translated(self._client, "ask for its state"):
+            found: Mapping[str, Any] = self._client.info(section)
         return found

@@ -9,7 +9,7 @@ from typing import Final
 
 import redis
 
-from gmhealth.adapters.redis_connection import translated
+from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.core.entry import EntryId
 from gmhealth.ports import Saved
 
@@ -46,7 +46,7 @@ class RedisReset:
     def last(self) -> Mapping[str, str] | None:
         """The latest line of the audit, None if there is none."""
         with translated(self._client, f"read the audit {self._audit}"):
-            reply = self._client.execute_command("XREVRANGE", self._audit, "+", "-", "COUNT", 1)
+            reply = unless_error(*round_trip(self._client, ("XREVRANGE", self._audit, "+", "-", "COUNT", 1)))
         if not reply:
             return None
         fields = [value.decode(errors="replace") for value in reply[0][1]]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import redis
 from redis import exceptions
 
-from gmhealth.adapters.redis_connection import translated
+from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis_ledger import LedgerKeys, ask_saved, read_saved
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.ports import Read
-
-RAW_COMMANDS: Final = ("XREAD", "XRANGE", "XREVRANGE", "XINFO STREAM")
 
 
 class RedisStream:
@@ -21,9 +19,6 @@ class RedisStream:
 
     def __init__(self, client: redis.Redis, stream: str, keys: LedgerKeys) -> None:
         self._client, self._stream, self._keys = client, stream, keys
-        for command in RAW_COMMANDS:
-            # redis-py makes a dict of each entry, which loses repeated names and costs more than decoding.
-            client.set_response_callback(command, _as_it_comes)
 
     def read(self, after: EntryId, limit: int, block_ms: int) -> Read:
         """Read with XREAD BLOCK; the wait must stay below the connection's time-out."""
@@ -34,31 +29,27 @@ class RedisStream:
         return self._read("XRANGE", self._stream, f"({after}", str(last), "COUNT", limit, after=after)
 
     def _read(self, *command: str | int, after: EntryId) -> Read:
+        # Asked after the read: an entry that is still there now proves that nothing after it was trimmed before.
+        own = ("XRANGE", self._stream, str(after), str(after), "COUNT", 1)
         with translated(self._client, f"read the stream {self._stream}"):
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.execute_command(*command)
-            ask_saved(pipeline, self._keys)
-            # Asked after the read: an entry that is still there now proves that nothing after it was trimmed before.
-            pipeline.execute_command("XRANGE", self._stream, str(after), str(after), "COUNT", 1)
-            reply, offset, mark, own = pipeline.execute()
+            replies = round_trip(self._client, command, *ask_saved(self._keys), own)
+            reply, offset, mark, found = map(unless_error, replies)
         entries: list[Entry] = _only_stream(reply) if command[0] == "XREAD" else reply
-        return Read(entries, read_saved((offset, mark), self._keys), unbroken=after == START or bool(own))
+        return Read(entries, read_saved((offset, mark), self._keys), unbroken=after == START or bool(found))
 
     def append(self, fields: list[bytes]) -> EntryId:
         """Append an entry, as Runtime Manager does; returns its ID."""
         with translated(self._client, f"append to the stream {self._stream}"):
-            reply = self._client.execute_command("XADD", self._stream, "*", *fields)
+            reply = unless_error(*round_trip(self._client, ("XADD", self._stream, "*", *fields)))
         return EntryId.parse(reply) or START
 
     def state(self) -> StreamState:
         """Look at the stream with XINFO STREAM; a missing key is a stream that does not exist."""
         with translated(self._client, f"look at the stream {self._stream}"):
-            try:
-                reply = self._client.execute_command("XINFO STREAM", self._stream)
-            except exceptions.ResponseError as error:
-                if "no such key" in str(error):
-                    return StreamState()
-                raise
+            (reply,) = round_trip(self._client, ("XINFO", "STREAM", self._stream))
+            if isinstance(reply, exceptions.ResponseError) and "no such key" in str(reply):
+                return StreamState()
+            unless_error(reply)
         facts: dict[bytes, Any] = dict(zip(reply[::2], reply[1::2], strict=True))
         return StreamState(
             exists=True,
@@ -68,10 +59,6 @@ class RedisStream:
             last=_entry_id(facts[b"last-entry"]),
             last_generated=EntryId.parse(facts[b"last-generated-id"]) or START,
         )
-
-
-def _as_it_comes(reply: Any, **_: Any) -> Any:
-    return reply
 
 
 def _only_stream(reply: Any) -> list[Entry]:

@@ -3,6 +3,9 @@
 -- KEYS  1 stream of health events  2 hash of retried dead letters
 -- ARGV  1 ID of the dead letter    then names and values of the entry
 -- Returns the ID it got, or nil if it was retried before.
+--
+-- A script is not rolled back. So whatever can fail is tried before the first write: HEXISTS fails on a key of
+-- another type, and so does XADD, which writes first.
 
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
   return false

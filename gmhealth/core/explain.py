@@ -7,14 +7,14 @@ one it was debounced, or it is too long ago.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gmhealth.core.events import HealthEvent
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.plan import Outcome, Row, Step, fold
 from gmhealth.core.snapshot import Snapshot
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
 
 
 class Explanation(NamedTuple):
@@ -25,19 +25,24 @@ class Explanation(NamedTuple):
 
 
 def explain_read(events: Sequence[HealthEvent], snapshots: Sequence[Snapshot]) -> list[Explanation]:
-    """Tell what `events` of one game did, oldest first, by its `snapshots`, oldest first."""
+    """Tell what `events` of one game did, oldest first, by its `snapshots`, oldest first.
+
+    A snapshot older than the events tells how the game stood before them.
+    """
     left = list(snapshots)
-    status: str | None = None
+    before: Snapshot | None = None
     summary: str | None = None
     told = []
     for event in events:
-        effect = EFFECTS[event.type]
-        sent = next((each for each in left if _is_of(each, event)), None)
-        if sent is not None:
-            del left[: left.index(sent) + 1]
-        told.append(_sent(event, sent, status) if sent is not None else _silent(event, summary))
-        status = sent.runtime_status if sent is not None else status
-        summary = effect.summary
+        at = next((index for index, each in enumerate(left) if _is_of(each, event)), None)
+        if at is None:
+            told.append(_silent(event, summary or (before.engine_health_summary if before else None)))
+        else:
+            before = left[at - 1] if at else before
+            told.append(_sent(event, left[at], before))
+            before = left[at]
+            del left[: at + 1]
+        summary = EFFECTS[event.type].summary
     return told
 
 
@@ -55,17 +60,19 @@ def _is_of(snapshot: Snapshot, event: HealthEvent) -> bool:
     return (snapshot.occurred_at_ms, snapshot.engine_health_summary) == (event.occurred_at_ms, summary)
 
 
-def _sent(event: HealthEvent, snapshot: Snapshot, status_before: str | None) -> Explanation:
+def _sent(event: HealthEvent, snapshot: Snapshot, before: Snapshot | None) -> Explanation:
     transition, status = EFFECTS[event.type].transition, snapshot.runtime_status
     if transition is None:
-        return Explanation(Outcome.HEALTH_ONLY, f"summary set; snapshot sent, status {status}")
+        return Explanation(Outcome.HEALTH_ONLY, f"summary set, status left at {status}; snapshot sent")
     if status != transition.target:
         return Explanation(Outcome.CONFLICT, f"the status was {status}, not {transition.expected}; snapshot sent")
-    if status_before == transition.target:
+    if before is None:
+        why = f"{status} after it; no snapshot from before tells whether it was {transition.expected} until then"
+        return Explanation(UNKNOWN, why)
+    if before.runtime_status == transition.target:
         return Explanation(Outcome.CONFLICT, f"the status was {status} already; snapshot sent")
-    if status_before is None:
-        return Explanation(UNKNOWN, f"snapshot sent with status {status}; what it was before is too long ago")
-    return Explanation(Outcome.SWAPPED, f"{status_before} -> {status}; snapshot sent")
+    # Somebody else may have been at it in between, but the swap itself starts from nowhere else.
+    return Explanation(Outcome.SWAPPED, f"{transition.expected} -> {status}; snapshot sent")
 
 
 def _silent(event: HealthEvent, summary_before: str | None) -> Explanation:
@@ -73,7 +80,7 @@ def _silent(event: HealthEvent, summary_before: str | None) -> Explanation:
     if summary_before != effect.summary:
         return Explanation(UNKNOWN, "no snapshot of it in sight")
     outcome = Outcome.HEALTH_ONLY if effect.transition is None else Outcome.CONFLICT
-    return Explanation(outcome, f"no snapshot: status unchanged, and {effect.summary} was sent before (debounced)")
+    return Explanation(outcome, f"status unchanged, and {effect.summary} was sent before: no snapshot (debounced)")
 
 
 def _would(step: Step) -> str:
@@ -82,5 +89,5 @@ def _would(step: Step) -> str:
     if step.outcome is Outcome.SWAPPED and transition is not None:
         return f"not read yet: would swap {transition.expected} -> {transition.target}; {sends}"
     if transition is not None:
-        return f"not read yet: the status is {step.status}, not {transition.expected}; {sends}"
+        return f"not read yet: the status would be {step.status}, not {transition.expected}; {sends}"
     return f"not read yet: would set the summary; {sends}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -58,18 +58,15 @@ class Change(NamedTuple):
 class Plan:
     """What a batch does: a step per event in stream order, a change per game in `game_id` order."""
 
-    steps: Sequence[Step]
-    changes: Sequence[Change]
+    steps: Sequence[Step] = ()
+    changes: Sequence[Change] = ()
+    moved: dict[str, int] = field(default_factory=dict)
+    """Games whose status this plan moves, each with the time (ms) of the last event that did."""
 
     @property
     def snapshots(self) -> list[Snapshot]:
         """The snapshots to send, in stream order."""
         return [step.snapshot for step in self.steps if step.snapshot is not None]
-
-    def swapped(self) -> dict[str, int]:
-        """Games whose status this plan moves, each with the time (ms) of its last event."""
-        games = {step.event.game_id for step in self.steps if step.outcome is Outcome.SWAPPED}
-        return {step.event.game_id: step.event.occurred_at_ms for step in self.steps if step.event.game_id in games}
 
     def replaced(self, again: Plan, games: AbstractSet[str]) -> Plan:
         """This plan with `games` taken from `again`: what is left of both after a lost race."""
@@ -77,7 +74,8 @@ class Plan:
         steps += again.steps
         steps.sort(key=_stream_order)
         changes = [change for change in self.changes if change.game_id not in games]
-        return Plan(steps, sorted([*changes, *again.changes]))
+        moved = {game_id: at for game_id, at in self.moved.items() if game_id not in games}
+        return Plan(steps, sorted([*changes, *again.changes]), moved | again.moved)
 
 
 def fold(
@@ -95,6 +93,7 @@ def fold(
     steps: list[Step] = []
     statuses: dict[str, str] = {}
     summaries: dict[str, Summary] = {}
+    moved: dict[str, int] = {}
     for event in events:
         game_id = event.game_id
         row = rows.get(game_id)
@@ -107,6 +106,7 @@ def fold(
             outcome = Outcome.HEALTH_ONLY
         elif swap and status == transition.expected:
             outcome, status = Outcome.SWAPPED, transition.target
+            moved[game_id] = event.occurred_at_ms
         else:
             outcome = Outcome.CONFLICT
         snapshot = None
@@ -121,6 +121,7 @@ def fold(
             Change(game_id, rows[game_id].status, rows[game_id].current_turn, status, summaries[game_id])
             for game_id, status in sorted(statuses.items())
         ],
+        moved,
     )
 
 

@@ -1,0 +1,98 @@
+"""Planning a batch's events and writing their rows until every change has applied to the row it was planned from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from gmhealth.core.events import HealthEvent
+from gmhealth.core.plan import Change, Plan, Row, fold
+from gmhealth.ports import Rows
+
+GUARDED_TRIES: Final = 3
+"""After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
+REMEMBERED: Final = 10_000
+"""So many rows are remembered as the last write left them."""
+
+
+class Writer:
+    """Writes what the fold plans, by compare-and-swap (I4).
+
+    A row is planned from as it was left by the last write, if that is remembered: the guard finds out whether it
+    still is so, and a game whose memory was stale is loaded and planned again. That saves the load, a round trip of
+    three, for most events. `swap=False` moves no status.
+    """
+
+    def __init__(self, rows: Rows, *, swap: bool) -> None:
+        self._rows, self._swap = rows, swap
+        self._remembered: dict[str, Row] = {}
+
+    def forget(self, game_ids: Collection[str] | None = None) -> None:
+        """Remember these rows (None: all) no longer: a write of unknown outcome, or another writer, may have passed."""
+        if game_ids is None:
+            self._remembered.clear()
+        else:
+            for game_id in game_ids:
+                self._remembered.pop(game_id, None)
+
+    def write(
+        self, events: Sequence[HealthEvent], emitted: Mapping[str, str], may_move: dict[str, int]
+    ) -> tuple[Plan, int]:
+        """Write `events`; returns the plan as it was applied, and how many races were lost on the way.
+
+        Games whose status a write may move are put into `may_move` before it is sent, as its answer may be lost.
+        """
+        if not events:
+            return Plan(), 0
+        games = {event.game_id for event in events}
+        known = {game_id: row for game_id in games if (row := self._remembered.get(game_id)) is not None}
+        plan, lost = self._try(events, {**known, **self._load(games - known.keys())}, emitted, may_move)
+        races = len(lost - known.keys())
+        for _ in range(GUARDED_TRIES if known else GUARDED_TRIES - 1):
+            if not lost:
+                return plan, races
+            again, still_lost = self._try(_of(events, lost), self._load(lost), emitted, may_move)
+            plan, lost = plan.replaced(again, lost), still_lost
+            races += len(lost)
+        if lost:
+            plan = plan.replaced(self._give_way(_of(events, lost), plan.changes, lost, emitted), lost)
+        return plan, races
+
+    def _load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
+        return self._rows.load(game_ids) if game_ids else {}
+
+    def _try(
+        self,
+        events: Sequence[HealthEvent],
+        rows: Mapping[str, Row],
+        emitted: Mapping[str, str],
+        may_move: dict[str, int],
+    ) -> tuple[Plan, frozenset[str]]:
+        plan = fold(events, rows, emitted, swap=self._swap)
+        may_move.update(plan.moved)
+        lost = frozenset(self._rows.write(plan.changes))
+        self._remember(plan.changes, lost)
+        return plan, lost
+
+    def _remember(self, changes: Sequence[Change], lost: frozenset[str]) -> None:
+        if len(self._remembered) + len(changes) > REMEMBERED:
+            self._remembered.clear()
+        left = {
+            change.game_id: Row(change.status, change.current_turn, change.summary) for change in changes[:REMEMBERED]
+        }
+        self._remembered.update(left)
+        self.forget(lost)
+
+    def _give_way(
+        self,
+        events: Sequence[HealthEvent],
+        changes: Sequence[Change],
+        lost: frozenset[str],
+        emitted: Mapping[str, str],
+    ) -> Plan:
+        rows = self._rows.write_summaries([change for change in changes if change.game_id in lost])
+        return fold(events, rows, emitted, swap=False)
+
+
+def _of(events: Sequence[HealthEvent], games: frozenset[str]) -> list[HealthEvent]:
+    return [event for event in events if event.game_id in games]

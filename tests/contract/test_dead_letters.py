@@ -1,0 +1,48 @@
+"""Dead letters on a real server: whole, byte for byte, and not without bound (I7)."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.core.entry import Entry
+from gmhealth.core.events import InvalidEntry, Reason
+from gmhealth.core.netstring import unpack
+from gmhealth.ports import Commit
+from tests.contract.conftest import KEYS
+from tests.streams import raw_entries
+
+
+def commit(*bad: InvalidEntry) -> Commit:
+    return Commit(None, None, "worker#1", [], bad, 1_790_000_000_999)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="none"),
+        pytest.param([b"%d" % n for n in range(2000)], id="a thousand"),
+        pytest.param([b"details", bytes(range(256)) * 4096], id="a megabyte of every byte"),
+        pytest.param([b"game_id", b"a", b"game_id", b"b", b"game_id", b"a"], id="one name, three times"),
+        pytest.param([b"", b"", b"", b"x"], id="empty names and values"),
+        pytest.param([b"fields", b"3:abc,", b"reason", b"\r\n*1\r\n"], id="names of the dead letter's own"),
+    ],
+)
+def test_a_dead_letter_keeps_the_entry_byte_for_byte(
+    ledger: RedisLedger, redis_client: redis.Redis, fields: list[bytes]
+) -> None:
+    bad: Entry = (b"3-7", fields)
+    assert ledger.commit(commit(InvalidEntry(bad, Reason.GAME_ID_MISSING))) is None
+    ((_, dead),) = raw_entries(redis_client, KEYS.dead_letters)
+    assert dead[3] == b"3-7"
+    assert unpack(dead[-1]) == fields
+
+
+def test_dead_letters_are_bounded_and_the_newest_are_kept(client: redis.Redis, redis_client: redis.Redis) -> None:
+    ledger = RedisLedger(client, KEYS, dead_letter_limit=200)
+    bad = [InvalidEntry((f"{n}-0".encode(), []), Reason.GAME_ID_MISSING) for n in range(1, 1001)]
+    assert ledger.commit(commit(*bad)) is None
+    kept = [fields[3] for _, fields in raw_entries(redis_client, KEYS.dead_letters)]
+    assert 200 <= len(kept) <= 300  # a node of the stream holds a hundred, and nodes go whole
+    assert kept == [item.entry[0] for item in bad][-len(kept) :]

@@ -1,0 +1,181 @@
+"""The ledger on a real server: what a commit writes, and when it writes nothing at all (I5, I6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import redis
+
+from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.events import MAX_OCCURRED_AT_MS, InvalidEntry, Reason
+from gmhealth.core.netstring import pack
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.errors import Unusable
+from gmhealth.ports import Commit, Saved
+from tests.contract.conftest import KEYS
+from tests.streams import everything, raw_entries
+
+SNAPSHOTS = [
+    Snapshot("game-a", 7, "engine_unreachable", "oom", 1_790_000_000_001),
+    Snapshot("game-b", 0, "running", "healthy", 1_790_000_000_002),
+]
+BAD = InvalidEntry((b"4-2", [b"game_id", b"", b"game_id", b"\xff\0"]), Reason.DUPLICATE_FIELD)
+COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", SNAPSHOTS, [BAD], 1_790_000_000_999)
+
+
+def sent(client: redis.Redis) -> list[list[bytes]]:
+    """The snapshots' fields, names and values in turn."""
+    return [fields for _, fields in raw_entries(client, KEYS.snapshots)]
+
+
+def test_nothing_is_saved_at_first(ledger: RedisLedger) -> None:
+    assert ledger.saved() == Saved(None, None, START)
+
+
+@pytest.mark.parametrize(("text", "entry_id"), [("5", EntryId(5, 0)), ("5-0", EntryId(5, 0)), ("5-12", EntryId(5, 12))])
+def test_the_offset_is_kept_as_it_is_written(
+    ledger: RedisLedger, redis_client: redis.Redis, text: str, entry_id: EntryId
+) -> None:
+    redis_client.set(KEYS.offset, text)
+    assert ledger.saved() == Saved(text, None, entry_id)
+
+
+@pytest.mark.parametrize("garbage", [b"latest", b"5-", b"-1", b"\xff\xfe", b"5-0\n", b"99999999999999999999"])
+def test_an_offset_that_is_no_entry_id_is_refused_and_left_alone(
+    ledger: RedisLedger, redis_client: redis.Redis, garbage: bytes
+) -> None:
+    redis_client.set(KEYS.offset, garbage)
+    before = everything(redis_client)
+    with pytest.raises(Unusable, match="no entry ID; nothing was changed") as caught:
+        ledger.saved()
+    assert "offset reset" in caught.value.hint
+    with pytest.raises(Unusable):
+        ledger.commit(COMMIT)
+    assert everything(redis_client) == before
+
+
+def test_an_empty_offset_is_not_taken_for_none(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    redis_client.set(KEYS.offset, "")
+    with pytest.raises(Unusable, match="no entry ID; nothing was changed"):
+        ledger.saved()
+
+
+def test_a_commit_writes_snapshots_dead_letters_offset_and_mark(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    assert ledger.commit(COMMIT) is None
+    assert ledger.saved() == Saved("5-1", "worker#1", EntryId(5, 1))
+    assert sent(redis_client) == [
+        [part.encode() for pair in snapshot.fields().items() for part in pair] for snapshot in SNAPSHOTS
+    ]
+    (dead,) = raw_entries(redis_client, KEYS.dead_letters)
+    assert dict(zip(dead[1][::2], dead[1][1::2], strict=True)) == {
+        b"source_stream": b"events",
+        b"source_id": b"4-2",
+        b"reason": b"duplicate_field",
+        b"failed_at_ms": b"1790000000999",
+        b"fields": pack(BAD.entry[1]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored", "fence"),
+    [
+        pytest.param("6-0", "5-0", id="moved on"),
+        pytest.param("4-0", "5-0", id="moved back"),
+        pytest.param("5-0", "5", id="one place, two texts"),
+        pytest.param("5-0", None, id="saved meanwhile"),
+        pytest.param(None, "5-0", id="deleted"),
+    ],
+)
+def test_a_commit_whose_fence_does_not_hold_writes_nothing(
+    ledger: RedisLedger, redis_client: redis.Redis, stored: str | None, fence: str | None
+) -> None:
+    redis_client.set(KEYS.mark, "another#9")
+    if stored is not None:
+        redis_client.set(KEYS.offset, stored)
+    before = everything(redis_client)
+    found = ledger.commit(replace(COMMIT, fence=Saved(fence, None)))
+    assert found == Saved(stored, "another#9", EntryId.parse(stored or "0") or START)
+    assert everything(redis_client) == before
+
+
+@pytest.mark.parametrize("text", ["5", "5-0"])
+def test_a_fence_holds_for_the_text_as_it_is_written(ledger: RedisLedger, redis_client: redis.Redis, text: str) -> None:
+    redis_client.set(KEYS.offset, text)
+    assert ledger.commit(replace(COMMIT, fence=ledger.saved())) is None
+    assert ledger.saved().text == "5-1"
+
+
+@pytest.mark.parametrize("stored", [None, "9-9"])
+def test_without_a_fence_it_applies_and_without_an_offset_it_moves_none(
+    ledger: RedisLedger, redis_client: redis.Redis, stored: str | None
+) -> None:
+    if stored is not None:
+        redis_client.set(KEYS.offset, stored)
+    assert ledger.commit(replace(COMMIT, fence=None, offset=None)) is None
+    assert (ledger.saved().text, ledger.saved().mark) == (stored, "worker#1")
+    assert redis_client.xlen(KEYS.snapshots) == 2
+
+
+def test_the_mark_tells_which_commit_was_the_last_one_applied(ledger: RedisLedger) -> None:
+    ledger.commit(COMMIT)
+    ledger.commit(replace(COMMIT, mark="worker#2"))  # its fence does not hold
+    assert ledger.saved().mark == "worker#1"
+    ledger.commit(replace(COMMIT, mark="worker#3", fence=ledger.saved(), snapshots=(), dead_letters=()))
+    assert ledger.saved().mark == "worker#3"
+
+
+@pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark, KEYS.snapshots, KEYS.dead_letters])
+@pytest.mark.parametrize("fence", [Saved(None, None), None])
+def test_a_key_of_another_type_leaves_nothing_written(
+    ledger: RedisLedger, redis_client: redis.Redis, key: str, fence: Saved | None
+) -> None:
+    redis_client.rpush(key, "somebody else's")
+    before = everything(redis_client)
+    with pytest.raises(Unusable, match="WRONGTYPE") as caught:
+        ledger.commit(replace(COMMIT, fence=fence))
+    assert "names of the streams" in caught.value.hint
+    assert everything(redis_client) == before
+
+
+@pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark])
+def test_a_key_of_another_type_is_not_taken_for_a_missing_one(
+    ledger: RedisLedger, redis_client: redis.Redis, key: str
+) -> None:
+    redis_client.rpush(key, "somebody else's")
+    with pytest.raises(Unusable, match="WRONGTYPE"):
+        ledger.saved()
+
+
+def test_a_large_batch_is_one_commit_in_order(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    many = [Snapshot(f"game-{n}", n, "running", "healthy", n) for n in range(10_000)]
+    assert ledger.commit(replace(COMMIT, snapshots=many)) is None
+    assert [int(fields[5]) for fields in sent(redis_client)] == list(range(10_000))
+
+
+@pytest.mark.parametrize(
+    "game_id",
+    ['"quoted" \\ \\u0041', "tab\tand\nline", "\x01\x1f\x7f", "é ü 漢字 🎲 \u2028", "123", "null", "[]", " x "],
+)
+def test_a_game_is_named_as_it_is_whatever_its_name(ledger: RedisLedger, client: redis.Redis, game_id: str) -> None:
+    assert ledger.commit(replace(COMMIT, snapshots=[SNAPSHOTS[0]._replace(game_id=game_id)])) is None
+    (fields,) = sent(client)
+    assert fields[3].decode() == game_id
+
+
+@pytest.mark.parametrize("number", [0, 2**31 - 1, 1_790_000_000_000, 1_790_000_000_001, MAX_OCCURRED_AT_MS])
+def test_numbers_are_written_out_digit_by_digit(ledger: RedisLedger, client: redis.Redis, number: int) -> None:
+    snapshot = SNAPSHOTS[0]._replace(current_turn=number, occurred_at_ms=number)
+    assert ledger.commit(replace(COMMIT, snapshots=[snapshot])) is None
+    (fields,) = sent(client)
+    assert (fields[5], fields[13]) == (b"%d" % number, b"%d" % number)
+
+
+def test_a_server_that_forgot_the_script_gets_it_again_and_runs_it_once(
+    ledger: RedisLedger, redis_client: redis.Redis
+) -> None:
+    ledger.commit(COMMIT)
+    redis_client.script_flush()
+    assert ledger.commit(replace(COMMIT, fence=ledger.saved())) is None
+    assert redis_client.xlen(KEYS.snapshots) == 4

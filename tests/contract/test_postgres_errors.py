@@ -1,0 +1,156 @@
+"""PostgreSQL's errors that may pass, provoked on a real server (design 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from gmhealth.adapters import postgres_connection
+from gmhealth.adapters.postgres_connection import translate
+from gmhealth.core.mapping import Summary
+from gmhealth.core.plan import Change
+from gmhealth.errors import Unavailable
+from gmhealth.ports import Lock
+from tests.contract.conftest import RowsWith
+from tests.eventually import eventually
+from tests.games import add_game, game
+
+SWAP = [Change("game-a", "running", 7, "engine_unreachable", Summary.OOM)]
+WAITING = """
+SELECT pid FROM pg_stat_activity
+WHERE application_name = 'test' AND datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@pytest.fixture
+def locked(postgres_dsn: str, pg: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """A row, and a session that has it locked."""
+    add_game(pg)
+    with psycopg.connect(postgres_dsn) as other:
+        other.execute("SELECT 1 FROM runtime_records FOR UPDATE")
+        yield other
+
+
+def test_a_row_that_stays_locked_may_be_let_go(rows_with: RowsWith, locked: psycopg.Connection) -> None:
+    rows = rows_with("SET lock_timeout = '20ms'")
+    with pytest.raises(Unavailable, match="PostgreSQL could not write rows: canceling statement due to lock timeout"):
+        rows.write(SWAP)
+    locked.rollback()
+    assert rows.write(SWAP) == frozenset()
+
+
+def test_a_statement_that_takes_too_long_may_be_faster_later(rows_with: RowsWith, locked: psycopg.Connection) -> None:
+    with pytest.raises(Unavailable, match="due to statement timeout"):
+        rows_with("SET statement_timeout = '20ms'").write(SWAP)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [("pg_cancel_backend", "due to user request"), ("pg_terminate_backend", "due to administrator command")],
+)
+def test_a_statement_that_is_broken_off_can_be_made_again(
+    rows_with: RowsWith, pg: psycopg.Connection, locked: psycopg.Connection, function: str, words: str
+) -> None:
+    rows = rows_with("SET lock_timeout = 0; SET statement_timeout = 0")
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(rows.write, SWAP)
+        (pid,) = eventually(lambda: pg.execute(WAITING).fetchone() or ())
+        pg.execute(f"SELECT {function}(%s)".encode(), [pid])
+        with pytest.raises(Unavailable, match=words):
+            written.result()
+    locked.rollback()
+    assert game(pg).status == "running"
+    assert rows.lock() is Lock.TAKEN
+    assert rows.write(SWAP) == frozenset()
+
+
+def test_a_deadlock_is_resolved_by_trying_again(
+    rows_with: RowsWith, postgres_dsn: str, pg: psycopg.Connection, locked: psycopg.Connection
+) -> None:
+    add_game(pg, "game-b")
+    add_game(pg, "game-c")
+    locked.rollback()
+    locked.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-b' FOR UPDATE")
+    rows = rows_with("SET deadlock_timeout = '1ms'; SET lock_timeout = '60s'; SET statement_timeout = '60s'")
+    with ThreadPoolExecutor() as pool, psycopg.connect(postgres_dsn, application_name="test") as crossing:
+        crossing.execute("SET deadlock_timeout = '1min'")
+        crossing.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-c' FOR UPDATE")
+        written = pool.submit(rows.write, [SWAP[0]._replace(game_id=f"game-{x}") for x in "abc"])
+        eventually(lambda: len(pg.execute(WAITING).fetchall()) == 1)
+        crossed = pool.submit(crossing.execute, "SELECT 1 FROM runtime_records WHERE game_id = 'game-a' FOR UPDATE")
+        eventually(lambda: len(pg.execute(WAITING).fetchall()) == 2)
+        locked.rollback()
+        with pytest.raises(Unavailable, match="PostgreSQL could not write rows: deadlock detected"):
+            written.result()
+        crossed.result()
+    assert game(pg).status == "running"
+    assert rows.write(SWAP) == frozenset()
+
+
+def test_a_server_that_became_a_standby_may_be_the_primary_again(rows_with: RowsWith, pg: psycopg.Connection) -> None:
+    add_game(pg)
+    with pytest.raises(Unavailable, match="read-only transaction"):
+        rows_with("SET default_transaction_read_only = on").write(SWAP)
+
+
+def test_a_server_that_takes_no_writes_is_not_connected_to(rows_with: RowsWith, pg: psycopg.Connection) -> None:
+    pg.execute(f"ALTER DATABASE {pg.info.dbname} SET default_transaction_read_only = on".encode())
+    with pytest.raises(Unavailable, match=r"PostgreSQL could not connect: .*read-only"):
+        rows_with().load(["game-a"])
+
+
+def test_a_session_that_was_ended_as_idle_can_be_opened_again(rows_with: RowsWith) -> None:
+    rows = rows_with("SET idle_session_timeout = '1ms'")
+    with pytest.raises(Unavailable, match=r"idle-session timeout|closed"):
+        eventually(lambda: rows.load([]))  # an empty table: until it raises
+
+
+def test_nobody_listening(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="PostgreSQL could not connect"):
+        postgres_connection.connect(f"host={tmp_path} dbname=x", password=None, application_name="test")
+
+
+def test_a_server_that_keeps_silent_is_given_up(
+    rows_with: RowsWith, monkeypatch: pytest.MonkeyPatch, locked: psycopg.Connection
+) -> None:
+    rows = rows_with("SET lock_timeout = 0; SET statement_timeout = 0")
+    assert rows.lock() is Lock.TAKEN
+    monkeypatch.setattr(postgres_connection, "ANSWER_S", 0.05)
+    with pytest.raises(Unavailable, match=r"PostgreSQL could not write rows: no answer for 0.05 seconds"):
+        rows.write(SWAP)
+    monkeypatch.undo()
+    locked.rollback()
+    assert rows.lock() is Lock.TAKEN  # a new session: the old one is closed
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ConnectionException,
+        errors.ConnectionFailure,
+        errors.ReadOnlySqlTransaction,
+        errors.IdleInTransactionSessionTimeout,
+        errors.TransactionTimeout,
+        errors.SerializationFailure,
+        errors.DeadlockDetected,
+        errors.TooManyConnections,
+        errors.OutOfMemory,
+        errors.DiskFull,
+        errors.ObjectInUse,
+        errors.LockNotAvailable,
+        errors.QueryCanceled,
+        errors.AdminShutdown,
+        errors.CrashShutdown,
+        errors.CannotConnectNow,
+        errors.IdleSessionTimeout,
+        errors.IoError,
+        psycopg.OperationalError,
+    ],
+)
+def test_what_may_pass(error: type[psycopg.Error]) -> None:
+    assert isinstance(translate(error("it happened"), "try"), Unavailable)

@@ -1,0 +1,73 @@
+"""PostgreSQL's errors that won't pass by waiting, provoked on a real server (design 3.3)."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from gmhealth.adapters.postgres_connection import translate
+from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.core.mapping import Summary
+from gmhealth.core.plan import Change
+from gmhealth.errors import Unusable
+from tests.contract.conftest import RowsWith
+from tests.contract.roles import READ, as_role, limited_role
+
+SWAP = [Change("game-a", "running", 7, "engine_unreachable", Summary.OOM)]
+RETYPE = """
+ALTER TABLE runtime_records
+    DROP CONSTRAINT runtime_records_current_turn_check, ALTER current_turn DROP DEFAULT, ALTER current_turn TYPE text
+"""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "hint"),
+    [
+        ("DROP TABLE runtime_records", "does not exist .SQLSTATE 42P01.", "GMHEALTH_POSTGRES_TABLE"),
+        ("ALTER TABLE runtime_records RENAME current_turn TO turn", "SQLSTATE 42703", "version of its schema"),
+        (RETYPE, "SQLSTATE 42883", "gmhealth doctor"),
+    ],
+)
+def test_a_table_that_is_not_game_masters_stays_so(
+    rows_with: RowsWith, pg: psycopg.Connection, spoil: str, words: str, hint: str
+) -> None:
+    pg.execute(spoil.encode())
+    with pytest.raises(Unusable, match=f"PostgreSQL refused to write rows: .*{words}") as caught:
+        rows_with().write(SWAP)
+    assert hint in caught.value.hint
+
+
+def test_a_schema_that_is_not_there_stays_away(rows_with: RowsWith) -> None:
+    with pytest.raises(Unusable, match=r'relation "nowhere.runtime_records" does not exist') as caught:
+        rows_with(table="nowhere.runtime_records").load(["game-a"])
+    assert "GMHEALTH_POSTGRES_TABLE" in caught.value.hint
+
+
+def test_what_is_not_granted_stays_forbidden(postgres_dsn: str, pg: psycopg.Connection) -> None:
+    with limited_role(pg, READ) as role:
+        rows = PostgresRows(lambda: as_role(postgres_dsn, role), table="runtime_records", lock_name="offset")
+        rows.load(["game-a"])
+        with pytest.raises(Unusable, match=r"permission denied for table runtime_records \(SQLSTATE 42501\)") as caught:
+            rows.write(SWAP)
+        assert "Permissions" in caught.value.hint
+        rows.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UndefinedTable,
+        errors.UndefinedColumn,
+        errors.InsufficientPrivilege,
+        errors.InvalidSchemaName,
+        errors.CheckViolation,
+        errors.NumericValueOutOfRange,
+        errors.UntranslatableCharacter,
+        errors.SyntaxError,
+        errors.ActiveSqlTransaction,
+        errors.InternalError_,
+    ],
+)
+def test_what_won_t_pass(error: type[psycopg.Error]) -> None:
+    assert isinstance(translate(error("it happened"), "try"), Unusable)

@@ -1,0 +1,200 @@
+"""Which of Redis's errors may pass and which won't, provoked on a real server (design 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import redis
+from redis import exceptions
+
+from gmhealth.adapters import redis_connection
+from gmhealth.adapters.redis_ledger import COMMIT_SCRIPT, RedisLedger
+from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.embedded import EmbeddedServers
+from gmhealth.errors import Unavailable, Unusable
+from gmhealth.ports import Commit, Saved
+from tests.contract.conftest import KEYS
+from tests.contract.doubles import losing_the_answer_to, saying
+from tests.eventually import eventually
+from tests.servers import connect_redis
+
+COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [], 1)
+NOBODY = ("127.0.0.1", "1")  # a primary that is not there
+
+
+def connected_to(port: int, database: str = "0") -> redis.Redis:
+    return redis_connection.connect(f"redis://127.0.0.1:{port}/{database}")
+
+
+def ledger_over(client: redis.Redis) -> RedisLedger:
+    return RedisLedger(client, KEYS, dead_letter_limit=100)
+
+
+@pytest.fixture
+def own(own_servers: EmbeddedServers, admin: redis.Redis) -> Iterator[redis.Redis]:
+    """The product's client, connected."""
+    with redis_connection.connect(own_servers.redis_url) as own:
+        own.ping()
+        yield own
+
+
+def fail_to_save(admin: redis.Redis) -> None:
+    directory = Path(str(admin.config_get("dir")["dir"]), "dump.rdb")
+    directory.mkdir(exist_ok=True)
+    admin.config_set("save", "900 1")
+    admin.bgsave()
+    eventually(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
+def lose_the_primary(admin: redis.Redis) -> None:
+    admin.execute_command("REPLICAOF", *NOBODY)
+    admin.config_set("replica-serve-stale-data", "no")
+
+
+REFUSALS: dict[str, Callable[[redis.Redis], object]] = {
+    "used memory > 'maxmemory'": lambda admin: admin.config_set("maxmemory", 1),
+    "NOREPLICAS": lambda admin: admin.config_set("min-replicas-to-write", 1),
+    "MISCONF": fail_to_save,
+    "can't write against a read only replica": lambda admin: admin.execute_command("REPLICAOF", *NOBODY),
+    "Link with MASTER is down": lose_the_primary,
+}
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_a_server_that_takes_no_write_for_now_may_recover(own: redis.Redis, admin: redis.Redis, words: str) -> None:
+    REFUSALS[words](admin)
+    with pytest.raises(Unavailable, match=f"Redis could not commit to lobby and offset: .*(?i:{words})"):
+        ledger_over(own).commit(COMMIT)
+    admin.execute_command("REPLICAOF", "NO", "ONE")
+    assert admin.dbsize() == 0
+
+
+def test_a_full_server_still_gives_the_offset_and_takes_the_commit_later(own: redis.Redis, admin: redis.Redis) -> None:
+    admin.config_set("maxmemory", 1)
+    with pytest.raises(Unavailable):
+        ledger_over(own).commit(COMMIT)
+    assert ledger_over(own).saved() == Saved(None, None)
+    admin.config_set("maxmemory", 0)
+    assert ledger_over(own).commit(COMMIT) is None
+
+
+def test_a_replica_is_refused_even_for_reading(own_servers: EmbeddedServers, admin: redis.Redis) -> None:
+    admin.execute_command("REPLICAOF", *NOBODY)
+    with redis_connection.connect(own_servers.redis_url) as client:
+        with pytest.raises(Unavailable, match="this server is a slave, not the primary"):
+            ledger_over(client).saved()
+        admin.execute_command("REPLICAOF", "NO", "ONE")
+        assert ledger_over(client).saved() == Saved(None, None)
+
+
+def test_a_server_that_is_busy_with_a_script_may_finish(own: redis.Redis, admin: redis.Redis) -> None:
+    admin.config_set("busy-reply-threshold", 1)
+    with connect_redis(redis_url(admin)) as other, ThreadPoolExecutor() as pool:
+        endless = pool.submit(other.eval, "while true do end", 0)
+        eventually(lambda: is_busy(admin))
+        try:
+            with pytest.raises(Unavailable, match="BUSY"):
+                ledger_over(own).saved()
+        finally:
+            admin.script_kill()
+        assert isinstance(endless.exception(), exceptions.ResponseError)
+
+
+def is_busy(admin: redis.Redis) -> bool:
+    try:
+        return not admin.ping()
+    except exceptions.ResponseError:
+        return True
+
+
+def redis_url(client: redis.Redis) -> str:
+    return f"unix://{client.connection_pool.connection_kwargs['path']}"
+
+
+@pytest.mark.parametrize(
+    ("command", "word"), [(["UNBLOCK", "{}", "ERROR"], "UNBLOCKED"), (["KILL", "ID", "{}"], "[Cc]onnection|closed")]
+)
+def test_a_read_that_is_broken_off_can_be_made_again(
+    own: redis.Redis, admin: redis.Redis, command: list[str], word: str
+) -> None:
+    stream, number = RedisStream(own, "events", KEYS), own.client_id()
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(stream.read, START, 10, 4000)
+        eventually(lambda: "b" in admin.client_list(client_id=[number])[0]["flags"])
+        admin.execute_command("CLIENT", *(part.format(number) for part in command))
+        with pytest.raises(Unavailable, match=word):
+            read.result()
+    admin.xadd("events", {"game_id": "game-a"})
+    assert len(stream.read(START, 10, 1).entries) == 1
+
+
+def test_nobody_listening(tmp_path: Path) -> None:
+    client = redis_connection.connect(f"unix://{tmp_path}/none.sock")
+    with pytest.raises(Unavailable, match="Redis could not load the offset"):
+        ledger_over(client).saved()
+
+
+def test_a_server_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_connection, "TIMEOUT_S", 0.05)
+    with saying(b"") as port, connected_to(port) as client, pytest.raises(Unavailable, match=r"(?i)timeout"):
+        ledger_over(client).saved()
+
+
+def test_a_late_answer_is_not_taken_for_the_answer_to_the_next_command(
+    redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_connection, "TIMEOUT_S", 0.2)
+    redis_client.set(KEYS.offset, "7")
+    with redis_connection.connect(redis_url) as client:
+        stream = RedisStream(client, "events", KEYS)
+        with pytest.raises(Unavailable, match=r"(?i)timeout"):
+            stream.read(START, 10, 4000)
+        redis_client.xadd("events", {"game_id": "game-a"})  # the broken-off read's answer, if anybody listened
+        assert ledger_over(client).saved() == Saved("7", None, EntryId(7, 0))
+
+
+def test_a_commit_whose_answer_is_lost_is_not_sent_again_and_left_its_mark(
+    redis_url: str, redis_client: redis.Redis, ledger: RedisLedger
+) -> None:
+    redis_client.script_load(COMMIT_SCRIPT)  # or else the proxy cuts off the answer NOSCRIPT
+    database = redis_url.rpartition("db=")[2]
+    with losing_the_answer_to(b"EVALSHA", redis_url) as port, connected_to(port, database) as client:
+        with pytest.raises(Unavailable):
+            ledger_over(client).commit(COMMIT)
+        assert redis_client.xlen(KEYS.snapshots) == 1
+        assert ledger_over(client).saved().mark == COMMIT.mark
+
+
+def test_what_does_not_talk_redis_won_t_learn_it() -> None:
+    with (
+        saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
+        connected_to(port) as client,
+        pytest.raises(Unusable, match="Redis refused to load the offset"),
+    ):
+        ledger_over(client).saved()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.BusyLoadingError("LOADING Redis is loading the dataset in memory"),
+        exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
+        exceptions.TryAgainError("TRYAGAIN Multiple keys request during rehashing of slot"),
+        exceptions.ExternalAuthProviderError("the provider is away"),
+        exceptions.ResponseError("LOADING Redis is loading the dataset in memory"),
+    ],
+)
+def test_what_cannot_be_provoked_here_may_pass_as_well(error: exceptions.RedisError) -> None:
+    assert isinstance(redis_connection.translate(error, "try"), Unavailable)
+
+
+@pytest.mark.parametrize(
+    "error", [exceptions.AuthorizationError("no"), exceptions.ResponseError("ERR what?"), exceptions.DataError("x")]
+)
+def test_all_else_is_unusable(error: exceptions.RedisError) -> None:
+    assert isinstance(redis_connection.translate(error, "try"), Unusable)

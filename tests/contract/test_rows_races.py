@@ -1,0 +1,165 @@
+"""Writing while Game Master writes: no status of its own is ever overwritten, under any interleaving (I4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import psycopg
+import pytest
+
+from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.core.mapping import Summary
+from gmhealth.core.plan import Change, Row
+from tests.eventually import eventually
+from tests.games import Game, add_game, game
+
+WAITS = """
+SELECT 1 FROM pg_stat_activity
+WHERE application_name = 'the writer' AND datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+def swap(game_id: str = "game-a") -> Change:
+    return Change(game_id, "running", 7, "engine_unreachable", Summary.OOM)
+
+
+@pytest.fixture
+def game_master(postgres_dsn: str) -> Iterator[psycopg.Connection]:
+    """A session with a transaction open."""
+    with psycopg.connect(postgres_dsn) as connection:
+        yield connection
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def until_it_waits(pg: psycopg.Connection, written: Future[Any]) -> None:
+    eventually(lambda: written.done() or pg.execute(WAITS).fetchone())
+    assert not written.done(), "the write did not wait for the row"
+
+
+@pytest.mark.parametrize(
+    ("statement", "lost", "left"),
+    [
+        ("UPDATE runtime_records SET status = 'generation_in_progress'", True, ("generation_in_progress", 7, "")),
+        ("UPDATE runtime_records SET status = 'stopped'", True, ("stopped", 7, "")),
+        ("UPDATE runtime_records SET current_turn = 8", True, ("running", 8, "")),
+        ("DELETE FROM runtime_records", True, None),
+        ("UPDATE runtime_records SET engine_health = 'exited'", False, ("engine_unreachable", 7, "oom")),
+        ("UPDATE runtime_records SET skip_next_tick = true", False, ("engine_unreachable", 7, "oom")),
+    ],
+)
+def test_a_row_that_changes_while_we_wait_for_it_is_judged_again(
+    rows: PostgresRows,
+    pg: psycopg.Connection,
+    game_master: psycopg.Connection,
+    pool: ThreadPoolExecutor,
+    statement: str,
+    lost: bool,
+    left: tuple[str, int, str] | None,
+) -> None:
+    add_game(pg)
+    game_master.execute(statement.encode())
+    written = pool.submit(rows.write, [swap()])
+    until_it_waits(pg, written)
+    game_master.commit()
+    assert written.result() == ({"game-a"} if lost else frozenset())
+    assert pg.execute("SELECT status, current_turn, engine_health FROM runtime_records").fetchone() == left
+
+
+def test_a_change_that_is_rolled_back_does_not_count(
+    rows: PostgresRows, pg: psycopg.Connection, game_master: psycopg.Connection, pool: ThreadPoolExecutor
+) -> None:
+    add_game(pg)
+    game_master.execute("UPDATE runtime_records SET status = 'stopped'")
+    written = pool.submit(rows.write, [swap()])
+    until_it_waits(pg, written)
+    game_master.rollback()
+    assert written.result() == frozenset()
+    assert game(pg).status == "engine_unreachable"
+
+
+def test_a_summary_leaves_a_status_that_changes_meanwhile(
+    rows: PostgresRows, pg: psycopg.Connection, game_master: psycopg.Connection, pool: ThreadPoolExecutor
+) -> None:
+    add_game(pg)
+    game_master.execute("UPDATE runtime_records SET status = 'stopped', current_turn = 8")
+    written = pool.submit(rows.write_summaries, [swap()])
+    until_it_waits(pg, written)
+    game_master.commit()
+    assert written.result() == {"game-a": Row("stopped", 8, "oom")}
+    assert game(pg) == Game("stopped", 8, "oom")
+
+
+@pytest.mark.parametrize("write", ["write", "write_summaries"])
+def test_rows_are_locked_in_game_id_order(
+    rows: PostgresRows, pg: psycopg.Connection, game_master: psycopg.Connection, pool: ThreadPoolExecutor, write: str
+) -> None:
+    names = [f"game-{n:04}" for n in range(1000)]
+    for name in reversed(names):  # on disk in another order
+        add_game(pg, name)
+    pg.execute("ANALYZE runtime_records")
+    game_master.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-0500' FOR UPDATE")
+    written = pool.submit(getattr(rows, write), [swap(name) for name in names])
+    until_it_waits(pg, written)
+    free = pg.execute("SELECT game_id FROM runtime_records ORDER BY game_id FOR UPDATE SKIP LOCKED").fetchall()
+    game_master.rollback()
+    written.result()
+    assert [game_id for (game_id,) in free] == names[501:]
+
+
+def test_no_lock_outlives_a_write(rows: PostgresRows, pg: psycopg.Connection) -> None:
+    add_game(pg)
+    rows.load(["game-a"])
+    rows.write([swap()])
+    rows.write_summaries([swap()])
+    assert pg.execute("SELECT game_id FROM runtime_records FOR UPDATE NOWAIT").fetchall() == [("game-a",)]
+
+
+def test_our_steps_start_from_the_expected_status_alone(
+    rows: PostgresRows, pg: psycopg.Connection, postgres_dsn: str, pool: ThreadPoolExecutor
+) -> None:
+    """Both sides write as fast as they can, while the table keeps a record of who made which step."""
+    add_game(pg)
+    pg.execute(RECORD)
+    stop, swaps = Event(), 0
+    turns = pool.submit(generate_turns, postgres_dsn, stop)
+    while swaps < 100 and not turns.done():
+        row = rows.load(["game-a"])["game-a"]
+        if target := {"running": "engine_unreachable", "engine_unreachable": "running"}.get(row.status):
+            swaps += not rows.write([Change("game-a", row.status, row.current_turn, target, Summary.OOM)])
+    stop.set()
+    turns.result()
+    ours = pg.execute(
+        "SELECT was, now, count(*) FROM step WHERE who = 'the writer' GROUP BY 1, 2 ORDER BY 1"
+    ).fetchall()
+    assert ours == [("engine_unreachable", "running", 50), ("running", "engine_unreachable", 50)]
+
+
+RECORD = """
+CREATE TABLE step (who text, was text, now text);
+CREATE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO step VALUES (current_setting('application_name'), OLD.status, NEW.status);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER record AFTER UPDATE OF status ON runtime_records
+    FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION record();
+"""
+
+
+def generate_turns(dsn: str, stop: Event) -> None:
+    """Game Master's turn generation, by compare-and-swap as well."""
+    with psycopg.connect(dsn, autocommit=True, application_name="Game Master") as game_master:
+        while not stop.is_set():
+            for was, now, turns in (("running", "generation_in_progress", 0), ("generation_in_progress", "running", 1)):
+                game_master.execute(
+                    "UPDATE runtime_records SET status = %s, current_turn = current_turn + %s WHERE status = %s",
+                    [now, turns, was],
+                )

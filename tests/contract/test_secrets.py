@@ -1,0 +1,134 @@
+"""Passwords and what a server says when they are wrong: permanent, with a hint, and never shown (design 3.3)."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from gmhealth.adapters import postgres_connection, redis_connection
+from gmhealth.embedded import EmbeddedServers
+from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
+from tests.canary import CANARY, shown
+
+
+@pytest.fixture(scope="module")
+def dsn(own_servers: EmbeddedServers) -> str:
+    """The server's address; in front of it belong user and password."""
+    with psycopg.connect(own_servers.postgres_dsn, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE clerk LOGIN PASSWORD '{CANARY}'".encode())
+    return own_servers.postgres_dsn.partition("@")[2]
+
+
+def connect(dsn: str, password: str | None = None) -> None:
+    postgres_connection.connect(dsn, password=password, application_name="test").close()
+
+
+def test_the_right_password_from_either_place(dsn: str) -> None:
+    connect(f"postgresql://clerk:{CANARY}@{dsn}")
+    connect(f"postgresql://clerk@{dsn}", CANARY)
+
+
+@pytest.mark.parametrize(
+    ("user", "words", "hint"),
+    [
+        (f"clerk:x{CANARY}", "password authentication failed", "the user and the password"),
+        (f"nobody:{CANARY}", "password authentication failed", "the user and the password"),
+        ("clerk", "no password supplied", "GMHEALTH_POSTGRES_PASSWORD_FILE"),
+        (f"stranger:{CANARY}", "pg_hba.conf rejects connection", "pg_hba.conf"),
+    ],
+)
+def test_who_is_not_let_in_is_told_why_and_need_not_try_again(dsn: str, user: str, words: str, hint: str) -> None:
+    with pytest.raises(Unusable, match=f"PostgreSQL refused to connect: .*{words}") as caught:
+        connect(f"postgresql://{user}@{dsn}")
+    assert hint in caught.value.hint
+    assert CANARY not in shown(caught.value)
+
+
+def test_a_database_that_is_not_there(dsn: str) -> None:
+    with pytest.raises(Unusable, match='"elsewhere" does not exist') as caught:
+        connect(f"postgresql://clerk:{CANARY}@{dsn.replace('/gmhealth', '/elsewhere', 1)}")
+    assert "the database of GMHEALTH_POSTGRES_DSN" in caught.value.hint
+    assert CANARY not in shown(caught.value)
+
+
+def test_a_role_without_a_free_connection_may_have_one_later(own_servers: EmbeddedServers, dsn: str) -> None:
+    with psycopg.connect(own_servers.postgres_dsn, autocommit=True) as admin:
+        admin.execute("ALTER ROLE clerk CONNECTION LIMIT 0")
+        with pytest.raises(Unavailable, match="too many connections"):
+            connect(f"postgresql://clerk:{CANARY}@{dsn}")
+        admin.execute("ALTER ROLE clerk CONNECTION LIMIT -1")
+
+
+BAD_DSNS = [
+    CANARY,
+    f"host=db password='{CANARY}",
+    f"postgresql://user:{CANARY}@[::1/db",
+    f"postgresql://user:{CANARY}/x@db/db",
+    f"postgresql://user:12/{CANARY}@db/db",
+]
+BAD_URLS = [
+    CANARY,
+    f"http://user:{CANARY}@redis",
+    f"redis://user:{CANARY}/x@redis:6379/0",
+    f"redis://user:{CANARY}#x@redis:6379/0",
+    f"redis://user:x?{CANARY}@redis:6379/0",
+    f"redis://user:{CANARY}@redis:port/0",
+    f"redis://user:{CANARY}@[::1",
+    f"redis://user:{CANARY}@redis?socket_timeout=soon",
+]
+
+
+@pytest.mark.parametrize("dsn", BAD_DSNS)
+def test_a_dsn_that_cannot_be_read_is_not_shown(dsn: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        connect(dsn)
+    assert CANARY not in shown(caught.value)
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        redis_connection.connect(url)
+    assert CANARY not in shown(caught.value)
+
+
+@pytest.mark.parametrize("dsn", BAD_DSNS)
+def test_no_dsn_is_described_with_its_password(dsn: str) -> None:
+    assert CANARY not in postgres_connection.describe(dsn)
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_no_url_is_described_with_its_password(url: str) -> None:
+    assert CANARY not in redis_connection.describe(url)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "description"),
+    [
+        (f"postgresql://gm:{CANARY}@db-1:5433/games", "gm@db-1:5433/games"),
+        (f"host=db-1 user=gm password={CANARY} dbname=games", "gm@db-1/games"),
+        (f"postgresql://gm:{CANARY}@/games?host=/run/postgresql", "gm@/run/postgresql/games"),
+    ],
+)
+def test_a_dsn_is_described_by_user_host_and_database(dsn: str, description: str) -> None:
+    assert postgres_connection.describe(dsn) == description
+
+
+@pytest.mark.parametrize(
+    ("url", "description"),
+    [
+        (f"redis://gm:{CANARY}@redis-1:6380/3", "redis-1:6380 database 3"),
+        (f"rediss://:{CANARY}@redis-1", "redis-1:6379 database 0"),
+        (f"redis://redis-1?db=2&password={CANARY}", "redis-1:6379 database 2"),
+        (f"unix://gm:{CANARY}@/run/my%20redis.sock?db=4", "unix:/run/my redis.sock database 4"),
+    ],
+)
+def test_a_url_is_described_by_host_and_database(url: str, description: str) -> None:
+    assert redis_connection.describe(url) == description
+
+
+def test_an_error_and_its_cause_are_what_is_shown() -> None:
+    """Or else the tests above would look at nothing."""
+    error = GmhealthError("said", hint="hinted")
+    error.__cause__ = ValueError("caused")
+    assert all(word in shown(error) for word in ("said", "hinted", "caused"))

@@ -1,0 +1,155 @@
+"""What `examine` says about a stream that lost entries, was recreated, or is gone (I9)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gmhealth.core.continuity import Break, EntriesLost, Place, StreamBehind, StreamGone, StreamState, examine
+from gmhealth.core.entry import START, Entry, EntryId
+
+
+def ids(first: int, last: int) -> list[EntryId]:
+    return [EntryId(ms, 0) for ms in range(first, last + 1)]
+
+
+def hand(first: int, last: int) -> list[Entry]:
+    return [(str(entry_id).encode(), ()) for entry_id in ids(first, last)]
+
+
+def stream(first: int, last: int, *, added: int | None) -> StreamState:
+    """A stream that has the entries `first` to `last`, of `added` in all."""
+    left = ids(first, last)
+    return StreamState(
+        exists=True,
+        length=len(left),
+        entries_added=added,
+        first=left[0] if left else None,
+        last=left[-1] if left else None,
+        last_generated=EntryId(last, 0),
+    )
+
+
+def at(ms: int, count: int | None = None) -> Place:
+    return Place(EntryId(ms, 0), count)
+
+
+def lost(offset: int, first_left: int | None, number: int | None, *, exact: bool) -> EntriesLost:
+    return EntriesLost(EntryId(offset, 0), None if first_left is None else EntryId(first_left, 0), number, exact)
+
+
+WHOLE = stream(1, 10, added=10)
+NONE_LEFT = stream(11, 10, added=10)
+
+
+@pytest.mark.parametrize(
+    ("place", "state", "read", "expected"),
+    [
+        pytest.param(Place(), StreamState(), (), (Place(), None), id="nothing was ever there"),
+        pytest.param(at(5, 5), StreamState(), (), (at(5), StreamGone(EntryId(5, 0))), id="gone"),
+        pytest.param(
+            at(20, 9), WHOLE, (), (Place(), StreamBehind(EntryId(20, 0), EntryId(10, 0))), id="recreated, and behind"
+        ),
+        pytest.param(at(10), WHOLE, (), (at(10, 10), None), id="at the end: from here on it is counted"),
+        pytest.param(at(10, 10), WHOLE, (), (at(10, 10), None), id="at the end, all counted"),
+        pytest.param(
+            at(10, 8), WHOLE, (), (at(10, 10), lost(10, None, 2, exact=True)), id="at the end, two were never read"
+        ),
+        pytest.param(
+            at(7, 7), NONE_LEFT, (), (at(10, 10), lost(7, None, 3, exact=True)), id="the rest was trimmed away, counted"
+        ),
+        pytest.param(
+            at(7), NONE_LEFT, (), (at(10, 10), lost(7, None, 10, exact=False)), id="trimmed away, not yet counted"
+        ),
+        pytest.param(Place(), NONE_LEFT, (), (at(10, 10), None), id="trimmed away before we ever looked"),
+        pytest.param(
+            at(7), stream(11, 10, added=None), (), (at(10), lost(7, None, None, exact=False)), id="trimmed, Redis 6"
+        ),
+        pytest.param(
+            Place(), stream(4, 10, added=10), hand(4, 10), (Place(), None), id="from the start of what is left"
+        ),
+        pytest.param(
+            at(3, 3),
+            stream(2, 10, added=10),
+            hand(5, 10),
+            (at(3, 3), None),
+            id="an older one survives: nothing trimmed",
+        ),
+        pytest.param(
+            at(3, 3), stream(4, 10, added=10), hand(4, 10), (at(3, 3), None), id="trimmed up to where we were, counted"
+        ),
+        pytest.param(
+            at(3, 3),
+            stream(6, 10, added=10),
+            hand(6, 10),
+            (at(3, 5), lost(3, 6, 2, exact=True)),
+            id="two were trimmed unread, counted",
+        ),
+        pytest.param(
+            at(3),
+            stream(6, 10, added=10),
+            hand(6, 10),
+            (at(3, 5), lost(3, 6, 5, exact=False)),
+            id="trimmed past us, not yet counted: five at most",
+        ),
+        pytest.param(
+            at(3),
+            stream(6, 10, added=None),
+            hand(6, 10),
+            (at(3), lost(3, 6, None, exact=False)),
+            id="trimmed past us, Redis 6",
+        ),
+        pytest.param(
+            at(3, 3),
+            stream(8, 10, added=10),
+            hand(6, 10),
+            (at(3), lost(3, 6, 7, exact=False)),
+            id="trimmed on since the read: no more than an upper bound",
+        ),
+        pytest.param(
+            at(3, 3),
+            stream(6, 10, added=10),
+            (),
+            (at(3, 5), lost(3, 6, 2, exact=True)),
+            id="added and trimmed since a read that found nothing",
+        ),
+        pytest.param(
+            at(5, 5),
+            stream(20, 22, added=3),
+            hand(20, 22),
+            (at(5, 0), None),
+            id="recreated, IDs going on: all is there",
+        ),
+        pytest.param(
+            at(9, 90),
+            stream(22, 24, added=5),
+            hand(22, 24),
+            (at(9, 2), lost(9, 22, 2, exact=False)),
+            id="recreated, IDs going on, and trimmed",
+        ),
+        pytest.param(
+            at(9, 90),
+            stream(25, 24, added=5),
+            (),
+            (at(24, 5), lost(9, None, 5, exact=False)),
+            id="recreated and emptied",
+        ),
+    ],
+)
+def test_each_verdict(
+    place: Place, state: StreamState, read: list[Entry], expected: tuple[Place, Break | None]
+) -> None:
+    assert examine(place, state, read) == expected
+
+
+def test_a_place_moves_to_the_last_entry_and_counts_them_if_it_counts() -> None:
+    assert at(3, 3).past(hand(4, 9)) == at(9, 9)
+    assert at(3).past(hand(4, 9)) == at(9)
+
+
+def test_what_is_gone_is_what_was_added_and_is_not_there() -> None:
+    assert (WHOLE.gone, NONE_LEFT.gone, stream(1, 2, added=None).gone) == (0, 10, None)
+
+
+def test_reading_from_the_start_of_a_new_stream_after_a_break() -> None:
+    place, _ = examine(at(20, 20), WHOLE)
+    assert place.offset == START
