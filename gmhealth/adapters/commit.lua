@@ -1,23 +1,33 @@
 -- One batch's effects on Redis, all or none: snapshots, dead letters and the offset (I5), fenced (I6).
 --
 -- KEYS  1 offset  2 mark of the last commit  3 stream of snapshots  4 stream of dead letters
--- ARGV  1 "fenced" or "free"         fenced: apply only while the offset is as in 2
+-- ARGV  1 "fenced" or "free"         fenced: apply only while offset and mark are as in 2 and 3
 --       2 expected offset            "" for none saved
---       3 new offset                 "" to leave it as it is
---       4 mark of this commit
---       5 bound of the dead letters  approximate, as XADD MAXLEN ~ trims whole nodes only
---       6 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
+--       3 expected mark              "" for none; without it a commit that was held up on its way would apply once
+--                                    the offset has been reset and has come back
+--       4 new offset                 "" to leave it as it is
+--       5 mark of this commit
+--       6 bound of the dead letters  approximate, as XADD MAXLEN ~ trims whole nodes only
+--       7 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
 --                                    five for each takes the server as long as a third of the XADDs
 --       then 5 arguments per dead letter: source stream, source ID, reason, time, fields
--- Returns nil when applied, else the offset that stands in its way and the mark ("" for none).
+-- Returns nil when applied, else the offset that stands in its way and the mark's key ("" for none).
+--
+-- The mark's key holds the offset that the last fenced commit left, a space, and the mark: where another offset is
+-- saved, somebody has moved it since.
 --
 -- A script is not rolled back. So whatever can fail is tried before the first write: GET fails on a key of another
 -- type, and so do the two checks below; a full memory refuses the first write and, once that went through, no later
 -- one (Redis manual, "Eval scripts", deny-oom).
 
-local saved, mark = redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or ''
-if ARGV[1] == 'fenced' and saved ~= ARGV[2] then
-  return { saved, mark }
+local saved, marked = redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or ''
+local left, mark = string.match(marked, '^(%S*) (.*)$')
+left, mark = left or '', mark or marked
+if ARGV[1] == 'fenced' then
+  if saved ~= ARGV[2] or mark ~= ARGV[3] then
+    return { saved, marked }
+  end
+  left = ARGV[4] ~= '' and ARGV[4] or saved
 end
 
 for i = 3, 4 do
@@ -27,12 +37,12 @@ for i = 3, 4 do
   end
 end
 
-local snapshots = cjson.decode(ARGV[6])
+local snapshots = cjson.decode(ARGV[7])
 
-redis.call('SET', KEYS[2], ARGV[4])
+redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5])
 
-for i = 7, #ARGV, 5 do
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[5], '*',
+for i = 8, #ARGV, 5 do
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*',
     'source_stream', ARGV[i], 'source_id', ARGV[i + 1], 'reason', ARGV[i + 2],
     'failed_at_ms', ARGV[i + 3], 'fields', ARGV[i + 4])
 end
@@ -46,7 +56,7 @@ for _, snapshot in ipairs(snapshots) do
     'player_turn_stats', '[]', 'occurred_at_ms', string.format('%d', snapshot[5]))
 end
 
-if ARGV[3] ~= '' then
-  redis.call('SET', KEYS[1], ARGV[3])
+if ARGV[4] ~= '' then
+  redis.call('SET', KEYS[1], ARGV[4])
 end
 return false

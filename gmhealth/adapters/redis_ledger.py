@@ -76,24 +76,27 @@ def ask_saved(keys: LedgerKeys) -> tuple[tuple[str, str], ...]:
 
 def read_saved(values: Sequence[bytes | None], keys: LedgerKeys) -> Saved:
     """Read what the offset's and the mark's key hold; `Unusable` if the offset is no entry ID."""
-    offset, mark = values
-    mark_text = None if mark is None else mark.decode(errors="replace")
+    offset, marked = values
+    committed, space, mark = (marked or b"").decode(errors="replace").partition(" ")
+    if not space:
+        committed, mark = "", committed
     if offset is None:
-        return Saved(None, mark_text)
+        return Saved(None, mark or None, committed=committed or None)
     entry_id = EntryId.parse(offset)
     if entry_id is None:
         raise Unusable(
             f"the offset {keys.offset} holds {offset[:40]!r}, which is no entry ID; nothing was changed",
             hint="set it with `gmhealth offset reset --to-id ID`, or delete the key to start from the beginning",
         )
-    return Saved(offset.decode(), mark_text, entry_id)
+    return Saved(offset.decode(), mark or None, entry_id, committed or None)
 
 
 def _head(commit: Commit) -> tuple[str, ...]:
     fence = commit.fence
     return (
         "free" if fence is None else "fenced",
-        (fence.text if fence else None) or "",
+        (fence and fence.text) or "",
+        (fence and fence.mark) or "",
         "" if commit.offset is None else str(commit.offset),
         commit.mark,
     )

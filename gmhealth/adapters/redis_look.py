@@ -79,7 +79,9 @@ class RedisLook:
         names = [keys.source, keys.offset, keys.mark, keys.snapshots, keys.dead_letters]
         with translated(self._client, "ask for its permissions"):
             try:
-                reply = self._client.eval(MAY_SCRIPT, 0, *names)  # as KEYS, its user would have to be able to write each
+                reply = self._client.eval(
+                    MAY_SCRIPT, 0, *names
+                )  # as KEYS, its user would have to be able to write each
             except exceptions.ResponseError as error:
                 if "acl_check_cmd" in str(error):
                     return None

@@ -11,12 +11,13 @@ from gmhealth import __version__
 from gmhealth.cli import consume, dead_letter, doctor, inspect, offset, replay, simulate, status
 from gmhealth.cli.boundary import Commands
 from gmhealth.cli.globals import Globals
+from gmhealth.cli.help import Command
 
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a traceback's locals hold passwords
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # and no Rich for help and usage errors: see help.py
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -31,7 +32,8 @@ def _show_version(wanted: bool) -> None:
 def gmhealth(
     ctx: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="Settings file (TOML).", envvar="GMHEALTH_CONFIG", dir_okay=False)
+        Path | None,
+        typer.Option(help="Settings file (TOML).", metavar="FILE", envvar="GMHEALTH_CONFIG", dir_okay=False),
     ] = None,
     embedded: Annotated[
         bool | None,
@@ -39,16 +41,23 @@ def gmhealth(
             "--embedded", help="Start or join the embedded servers; also GMHEALTH_EMBEDDED=1.", show_default=False
         ),
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error; default info.")] = None,
-    log_format: Annotated[str | None, typer.Option(help="auto, console, json or journal; default auto.")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error; default info.", metavar="LEVEL")
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="auto, console, json or journal; default auto.", metavar="FORMAT")
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Keep Game Master's view of engine health current.
 
-    `gmhealth --embedded consume` brings its own servers. Otherwise GMHEALTH_REDIS_URL and GMHEALTH_POSTGRES_DSN say
-    where they are. Precedence: option, environment (GMHEALTH_*), credentials directory, settings file, default.
+    gmhealth --embedded consume
+    gmhealth status
+
+    With --embedded it brings its own servers. Otherwise GMHEALTH_REDIS_URL and GMHEALTH_POSTGRES_DSN say where they
+    are. Precedence: option, environment (GMHEALTH_*), credentials directory, settings file, default.
 
     Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 not found, 4 refused by a safety check,
     5 a dependency cannot be reached, 6 a check found a problem, 130 interrupted.
@@ -56,11 +65,11 @@ def gmhealth(
     ctx.obj = Globals(config, {"embedded": embedded, "log_level": log_level, "log_format": log_format})
 
 
-app.command()(consume.consume)
-app.command()(replay.replay)
-app.command()(inspect.inspect)
+app.command(cls=Command)(status.status)
+app.command(cls=Command)(inspect.inspect)
+app.command(cls=Command)(replay.replay)
 app.add_typer(offset.app, name="offset")
-app.command()(simulate.simulate)
-app.command()(status.status)
-app.command()(doctor.doctor)
+app.command(cls=Command)(doctor.doctor)
 app.add_typer(dead_letter.app, name="dead-letter")
+app.command(cls=Command)(simulate.simulate)
+app.command(cls=Command)(consume.consume)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+from typing import Final
 
 import typer
+
+PLAIN: Final = re.compile(r"[\w.@%+-]+", re.ASCII)
+"""What every shell takes for a plain word. Others are not offered: typed for a person, an ID could run a command."""
+MOST: Final = 50
 
 
 def event_names(incomplete: str) -> list[str]:
@@ -15,20 +21,18 @@ def event_names(incomplete: str) -> list[str]:
 
 
 def game_ids(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Up to fifty game IDs that begin like this; none if the table cannot be asked, as a shell wants no errors."""
+    """Some game IDs that begin like this; none if the table cannot be asked, as a shell wants no errors."""
     from gmhealth import bootstrap
-    from gmhealth.cli.globals import Globals
     from gmhealth.errors import GmhealthError
     from gmhealth.settings import load_settings
 
-    given = next((each.obj for each in (ctx, ctx.parent) if each and isinstance(each.obj, Globals)), Globals())
-    options = {"embedded": True} if "--embedded" in os.environ.get("COMP_WORDS", "").split() else given.options
+    given = ctx.find_root().params
     try:
-        settings = load_settings(os.environ, options, given.config)
+        settings = load_settings(os.environ, {"embedded": given.get("embedded")}, given.get("config"))
         with (
             bootstrap.servers(settings, os.environ) as where,
             bootstrap.connected(settings, where, "completion") as parts,
         ):
-            return parts.games.game_ids(incomplete, 50)
+            return [found for found in parts.games.game_ids(incomplete, MOST) if PLAIN.fullmatch(found)]
     except GmhealthError:
         return []

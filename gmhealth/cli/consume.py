@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,14 +15,25 @@ from gmhealth.cli.globals import program, settings_of
 from gmhealth.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from gmhealth.bootstrap import Servers
+    from gmhealth.bootstrap import Parts, Servers
     from gmhealth.embedded import EmbeddedServers
+    from gmhealth.observability.lag_watch import Unread
+    from gmhealth.observability.pulse import Pulse
+    from gmhealth.ports import Observer, Stop
+    from gmhealth.settings import Settings
 
 
 def consume(
     ctx: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="Stop at the end of the stream as it is now.")] = False,
-    batch_size: Annotated[int | None, typer.Option(help="Most entries in one batch; default 1000.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Most entries in one batch; default 5000.")] = None,
+    metrics_addr: Annotated[
+        str | None,
+        typer.Option(
+            help="Serve /metrics, /healthz and /readyz there; on the loopback if no HOST is given.",
+            metavar="[HOST:]PORT",
+        ),
+    ] = None,
 ) -> None:
     """Consume health events: keep the rows current and send snapshots.
 
@@ -26,32 +41,83 @@ def consume(
 
         gmhealth consume --once --batch-size 500
 
+        gmhealth consume --metrics-addr 9464
+
     Goes on after the saved offset. SIGTERM or Ctrl-C ends it after the batch in hand; a second one at once. While
     another `gmhealth consume` is at work this one stands by and takes over when that one ends; with `--once` it
     refuses instead (exit 4).
     """
     from gmhealth import bootstrap
-    from gmhealth.observability.narrator import narrate
     from gmhealth.worker import Job
 
-    settings = settings_of(ctx, batch_size=batch_size)
-    with stop_on_signals() as stop, bootstrap.servers(settings, os.environ) as where:
+    settings = settings_of(ctx, batch_size=batch_size, metrics_addr=metrics_addr)
+    with stop_on_signals() as asked, bootstrap.servers(settings, os.environ) as where:
         _announce(where, settings.health_stream)
-        with bootstrap.connected(settings, where, "consume") as parts:
+        with bootstrap.connected(settings, where, "consume") as parts, _observed(settings, where, asked) as watched:
+            observe, stop = watched
             until = parts.stream.state().last_generated if once else None
-            bootstrap.worker(parts, Job(until=until, batch_size=settings.batch_size), narrate).run(stop)
+            bootstrap.worker(parts, Job(until=until, batch_size=settings.batch_size), observe).run(stop)
+
+
+@contextmanager
+def _observed(settings: Settings, where: Servers, asked: Stop) -> Iterator[tuple[Observer, Stop]]:
+    """Have the log, the service manager and, if they are asked for, the metrics see what the worker does."""
+    from gmhealth.observability import together
+    from gmhealth.observability.narrator import narrate
+    from gmhealth.observability.pulse import Pulse
+    from gmhealth.observability.systemd import AnnouncedStop, Manager, Service
+
+    pulse, manager = Pulse(), Manager(os.environ)
+    service = Service(manager, pulse)
+    try:
+        with _metrics(settings, where, pulse) as metrics:
+            # The pulse first: the others say what it has made of a notice.
+            told = [service] if manager.listens else []
+            yield together(pulse, narrate, *told, *metrics), AnnouncedStop(asked, service.stopping)
+    finally:
+        manager.close()
+
+
+@contextmanager
+def _metrics(settings: Settings, where: Servers, pulse: Pulse) -> Iterator[list[Observer]]:
+    """Serve the metrics, over connections of their own; nothing of it is loaded unless it is asked for."""
+    if settings.metrics_addr is None:
+        yield []
+        return
+    from gmhealth import bootstrap
+    from gmhealth.observability.exposition import registry
+    from gmhealth.observability.lag_watch import LagWatch
+    from gmhealth.observability.listener import listening
+    from gmhealth.observability.logs import log
+    from gmhealth.observability.metrics import Figures
+
+    figures = Figures()
+    with bootstrap.connected(settings, where, "metrics") as parts:
+        lag = LagWatch(lambda: _unread(parts), lambda: pulse.ready)
+        with listening(settings.metrics_addr, registry(figures, lag), pulse) as url:
+            log(logging.INFO, "serving metrics", url=url)
+            yield [figures]
+
+
+def _unread(parts: Parts) -> Unread:
+    from gmhealth.cli.lag import standing
+    from gmhealth.observability.lag_watch import Unread
+
+    found = standing(parts)
+    return Unread(found.saved.entry_id, found.lag.entries, found.lag.seconds)
 
 
 def _announce(where: Servers, stream: str) -> None:
     from gmhealth.adapters import postgres_connection, redis_connection
+    from gmhealth.observability.logs import log
 
+    redis, postgres = redis_connection.describe(where.redis_url), postgres_connection.describe(where.postgres_dsn)
     if where.embedded is not None:
         typer.echo(_embedded(where.embedded), err=True)
-    typer.echo(
-        f"consuming {stream} on Redis {redis_connection.describe(where.redis_url)}"
-        f" into PostgreSQL {postgres_connection.describe(where.postgres_dsn)}; Ctrl-C ends it",
-        err=True,
-    )
+    if where.embedded is not None or sys.stderr.isatty():
+        typer.echo(f"consuming {stream} on Redis {redis} into PostgreSQL {postgres}; Ctrl-C ends it", err=True)
+    else:  # nobody reads it as it comes, and each line is to be of one form
+        log(logging.INFO, "starting", stream=stream, redis=redis, postgres=postgres)
 
 
 def _embedded(servers: EmbeddedServers) -> str:

@@ -21,6 +21,11 @@ class Globals:
     config: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def again(self) -> list[str]:
+        """The words that lead another command to the same servers."""
+        words = [] if self.config is None else ["--config", str(self.config)]
+        return [*words, "--embedded"] if self.options.get("embedded") else words
+
 
 def settings_of(ctx: typer.Context, **options: Any) -> Settings:
     """Load the settings for a command, with its own `options` on top, and set up logging by them."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gmhealth.cli.lag import entry_view
 from gmhealth.cli.times import from_ms
 from gmhealth.cli.trace import snapshot_view
-from gmhealth.cli.views import EntryView, EventView, SnapshotView
+from gmhealth.cli.views import EntryView
+from gmhealth.cli.views.games import EventView, SnapshotView
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.explain import Explanation, explain_read, explain_unread
@@ -34,6 +35,7 @@ class History:
     last_snapshot: SnapshotView | None
     scanned: int
     scanned_all: bool
+    seen: Mapping[str, EntryId]
 
     def views(self, row: GameRow) -> list[EventView]:
         """Each event with what it did, or would do to `row`."""
@@ -41,42 +43,48 @@ class History:
         unread = self.events[len(read) :]
         last_sent = self.snapshots[-1][1].engine_health_summary if self.snapshots else None
         now = Row(row.status, row.current_turn, row.engine_health)
-        told = explain_read([event for _, event in read], [snapshot for _, snapshot in self.snapshots])
+        told = explain_read(
+            [event for _, event in read], [snapshot for _, snapshot in self.snapshots], now.engine_health
+        )
         told += explain_unread([event for _, event in unread], now, last_sent)
         return [_view(item, each, self.offset) for item, each in zip(self.events, told, strict=True)]
 
 
 def look_back(parts: Parts, game_id: str, wanted: int, scan: int) -> History:
     """Look from the end of both streams for events and snapshots of `game_id`, through at most `scan` entries."""
-    state = parts.stream.state()
+    state, offset = parts.stream.state(), parts.ledger.saved().entry_id
+    seen = {stream: _last(parts, stream) for stream in (parts.keys.source, parts.keys.snapshots)}
     events: list[tuple[Entry, HealthEvent]] = []
     scanned = 0
-    for entry in parts.look.backward(parts.keys.source, scan):
+    for entry in parts.look.backward(parts.keys.source, scan, seen[parts.keys.source]):
         scanned += 1
         event = decode(entry)
         if isinstance(event, HealthEvent) and event.game_id == game_id:
             events.append((entry, event))
-            if len(events) == wanted:
+            # All that is unread, even if it is more than wanted: what one would do rests on those before it.
+            if len(events) >= wanted and _id(entry) <= offset:
                 break
-    snapshots, newest = _snapshots(parts, game_id, scan, oldest=events[-1][1].occurred_at_ms if events else None)
+    entries = parts.look.backward(parts.keys.snapshots, scan, seen[parts.keys.snapshots])
+    snapshots, newest = _snapshots(entries, game_id, oldest=events[-1][1].occurred_at_ms if events else None)
     return History(
         game_id=game_id,
-        offset=parts.ledger.saved().entry_id,
+        offset=offset,
         events=events[::-1],
         snapshots=snapshots[::-1],
         last_snapshot=newest,
         scanned=scanned,
         scanned_all=scanned >= state.length,
+        seen=seen,
     )
 
 
 def _snapshots(
-    parts: Parts, game_id: str, scan: int, oldest: int | None
+    entries: Iterable[Entry], game_id: str, oldest: int | None
 ) -> tuple[list[tuple[EntryId, Snapshot]], SnapshotView | None]:
     """Snapshots newest first: back to the first one before `oldest` ms, which tells the status before the events."""
     found: list[tuple[EntryId, Snapshot]] = []
     newest = None
-    for entry in parts.look.backward(parts.keys.snapshots, scan):
+    for entry in entries:
         named = dict(zip(entry[1][::2], entry[1][1::2], strict=False))
         view = snapshot_view(entry) if named.get(b"game_id") == game_id.encode() else None
         if view is None:
@@ -91,9 +99,8 @@ def _snapshots(
 
 
 def watch(parts: Parts, history: History) -> Iterator[EventView | SnapshotView]:
-    """Yield the game's events and snapshots as they come, for ever."""
-    source, lobby = parts.keys.source, parts.keys.snapshots
-    after = {name: _last(parts, name) for name in (source, lobby)}
+    """Yield the game's events and snapshots after those that `history` has seen, as they come, for ever."""
+    source, after = parts.keys.source, dict(history.seen)
     while True:
         for name, entries in parts.look.wait_for(after, BLOCK_MS).items():
             after[name] = _id(entries[-1])

@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gmhealth.cli import completion
-from gmhealth.cli.render import Output, OutputOption, console, facts, grid, say, show
-from gmhealth.cli.session import Session, session
+from gmhealth.cli.layout import Facts, Grid, Part
+from gmhealth.cli.render import Output, OutputOption, say, show
+from gmhealth.cli.session import Session, checked_game_id, session
 from gmhealth.errors import NotFound
 
 if TYPE_CHECKING:
     from gmhealth.cli.history import History
-    from gmhealth.cli.views import EventView, InspectView
+    from gmhealth.cli.views.games import EventView, InspectView, SnapshotView
 
 
 def inspect(
     ctx: typer.Context,
-    game_id: Annotated[str, typer.Argument(help="The game.", autocompletion=completion.game_ids)],
-    events: Annotated[int, typer.Option(min=1, help="So many of its latest events.")] = 10,
-    scan: Annotated[int, typer.Option(min=1, help="Look through so many entries for them, from the end.")] = 20_000,
+    game_id: Annotated[str, typer.Argument(help="The game.", metavar="GAME_ID", autocompletion=completion.game_ids)],
+    events: Annotated[
+        int, typer.Option("--events", "-n", min=1, help="So many of its latest events.", metavar="N")
+    ] = 10,
+    scan: Annotated[
+        int, typer.Option(min=1, help="Look through so many entries for them, from the end.", metavar="N")
+    ] = 20_000,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with its new events; Ctrl-C ends it.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show a game's row, its recent events and what each did or would do, and the last snapshot.
 
-        gmhealth inspect game-andromeda
+    gmhealth inspect game-andromeda
+    gmhealth inspect game-andromeda --events 50 --follow
 
-        gmhealth inspect game-andromeda --events 50 --follow
-
-    The reason of an outcome is told from the snapshots that were sent; what was debounced sent none.
+    The consumer keeps no history: what an event did is told from the snapshots that were sent. One that was debounced
+    sent none, and the first one in sight may remain unknown.
     """
     with session(ctx, "inspect") as opened:
         from gmhealth.cli.history import look_back
 
-        history = look_back(opened.parts, game_id, events, scan)
-        view = _view(opened, history)
-        show(view, output, *_table(view))
+        history = look_back(opened.parts, checked_game_id(game_id), events, scan)
+        view = _view(opened, history, events)
+        show(view, output, *_parts(opened, view))
         if follow:
             _follow(opened, history, output)
 
 
-def _view(opened: Session, history: History) -> InspectView:
-    from gmhealth.cli.views import InspectView, RowView
+def _view(opened: Session, history: History, events: int) -> InspectView:
+    from gmhealth.cli.views.games import InspectView, RowView
     from gmhealth.core.status import ALLOWED, Status
 
     game_id = history.game_id
@@ -60,68 +66,72 @@ def _view(opened: Session, history: History) -> InspectView:
         target=opened.target,
         row=RowView(**row._asdict()),
         may_follow=sorted(follows),
-        events=history.views(row),
+        events=history.views(row)[-events:],
         scanned=history.scanned,
         scanned_all=history.scanned_all,
         last_snapshot=history.last_snapshot,
     )
 
 
-def _table(view: InspectView) -> list[Any]:
-    from gmhealth.cli.render import styled
+def _parts(opened: Session, view: InspectView) -> Iterator[Part | str]:
     from gmhealth.cli.times import clock, utc_and_local
 
-    row, sent = view.row, view.last_snapshot
+    row = view.row
     looked = "all" if view.scanned_all else "the last"
-    last = "none in sight" if sent is None else _snapshot(sent)
     pairs = [
         ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
         ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
-        ("status", styled(row.status)),
+        ("status", row.status),
         ("may become", ", ".join(view.may_follow) or "nothing: it ends here"),
-        ("engine health", styled(row.engine_health or "(never reported)")),
-        ("turn", str(row.current_turn)),
+        ("engine health", row.engine_health or "(never reported)"),
+        ("turn", row.current_turn),
         ("updated", utc_and_local(row.updated_at)),
-        ("last snapshot", last),
+        ("last snapshot", _snapshot(view.last_snapshot)),
         ("looked through", f"{looked} {view.scanned:,} entries"),
-        ("next", _next(view)),
     ]
-    parts: list[Any] = [facts(row.game_id, pairs)]
+    yield Facts(row.game_id, pairs)
     if view.events:
-        columns = ("occurred", "entry", "event", "outcome", "why")
-        rows = [(clock(each.occurred_at), each.entry.id, each.type, each.outcome, each.why) for each in view.events]
-        parts.append(grid("Events, oldest first", columns, rows))
-    return parts
+        columns = ("occurred", "event", "outcome", "entry", "why")
+        rows = [(clock(each.occurred_at), each.type, each.outcome, each.entry.id, each.why) for each in view.events]
+        yield Grid("Events, oldest first", columns, rows)
+    yield f"next: {_next(opened, view)}"
 
 
-def _snapshot(sent: Any) -> str:
-    return f"{sent.entry.id}: {sent.runtime_status}, {sent.engine_health_summary}, turn {sent.current_turn}"
+def _snapshot(sent: SnapshotView | None) -> str:
+    from gmhealth.cli.times import utc_and_local
+
+    if sent is None:
+        return "none in sight"
+    told = f"{sent.runtime_status}, {sent.engine_health_summary}, turn {sent.current_turn}"
+    return f"{told}; {sent.entry.id}, {utc_and_local(sent.entry.time)}"
 
 
-def _next(view: InspectView) -> str:
+def _next(opened: Session, view: InspectView) -> str:
+    game_id = view.row.game_id
     if view.events:
-        return f"gmhealth replay --from-id {view.events[0].entry.id} --game-id {view.row.game_id} --dry-run"
-    return f"gmhealth inspect {view.row.game_id} --scan {10 * view.scanned or 1000}"
+        return opened.command("replay", "--from-id", view.events[0].entry.id, "--game-id", game_id, "--dry-run")
+    if view.scanned_all:
+        return f"{opened.command('status')}: the stream has no event of this game"
+    return opened.command("inspect", game_id, "--scan", 10 * view.scanned)
 
 
 def _follow(opened: Session, history: History, output: Output) -> None:
     """Print each new event and snapshot of the game as it comes, until interrupted."""
     from gmhealth.cli.history import watch
+    from gmhealth.cli.views import as_json
 
     say("waiting for new events; Ctrl-C ends it")
     for item in watch(opened.parts, history):
-        if output is Output.JSON:
-            typer.echo(item.model_dump_json(ensure_ascii=True))
-        else:
-            console().print(_line(item))
+        typer.echo(as_json(item) if output is Output.JSON else _line(item))
 
 
-def _line(item: Any) -> Any:
-    from gmhealth.cli.render import styled
+def _line(item: Any) -> str:
+    from gmhealth.cli.safe import safe
     from gmhealth.cli.times import clock
-    from gmhealth.cli.views import SnapshotView
+    from gmhealth.cli.views.games import SnapshotView
 
     if isinstance(item, SnapshotView):
-        return styled(f"{clock(item.entry.time)}  snapshot  {_snapshot(item)}")
+        told = f"{item.runtime_status}, {item.engine_health_summary}, turn {item.current_turn}"
+        return safe(f"{clock(item.entry.time)}  snapshot  {item.entry.id}  {told}")
     event: EventView = item
-    return styled(f"{clock(event.occurred_at)}  event     {event.entry.id}: {event.type}")
+    return safe(f"{clock(event.occurred_at)}  event     {event.entry.id}  {event.type}")

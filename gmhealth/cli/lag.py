@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gmhealth.cli.times import time_of
+from gmhealth.cli.times import span, time_of
 from gmhealth.cli.views import EntryView, GapView, LagView
 from gmhealth.core.continuity import EntriesLost, Place, StreamBehind, StreamGone, StreamState, examine
 from gmhealth.core.entry import START, EntryId
@@ -69,9 +69,18 @@ def _gap(saved: Saved, state: StreamState) -> GapView | None:
             )
             return GapView(kind="behind", lost=None, exact=False, text=text)
         case StreamGone():
-            return GapView(kind="gone", lost=None, exact=False, text="there is no stream, though there was one")
+            return GapView(
+                kind="gone", lost=None, exact=False, text="the stream is gone: it was deleted after it was read"
+            )
         case None:
             return None
+
+
+def lag_text(lag: LagView) -> str:
+    """Say the lag in words."""
+    if not lag.entries:
+        return "none: everything was read"
+    return f"{'' if lag.exact else 'about '}{lag.entries:,} entries; the oldest unread one is {span(lag.seconds)} old"
 
 
 def last_before(parts: Parts, start: EntryId) -> EntryId:

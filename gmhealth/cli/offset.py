@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
 from gmhealth.cli import offset_reset
 from gmhealth.cli.boundary import Commands
-from gmhealth.cli.render import Output, OutputOption, facts, show
+from gmhealth.cli.help import Command
+from gmhealth.cli.layout import Facts, Part
+from gmhealth.cli.render import Output, OutputOption, show
 from gmhealth.cli.session import Session, session
 
 if TYPE_CHECKING:
-    from gmhealth.cli.views import EntryView, OffsetView
+    from gmhealth.cli.views import EntryView
+    from gmhealth.cli.views.offset import OffsetView
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, help="Look at the saved offset, and move it.")
-app.command("reset")(offset_reset.reset)
+app = typer.Typer(cls=Commands, no_args_is_help=True)
 
 
-@app.command("show")
+@app.callback()
+def offset() -> None:
+    """Look at the saved offset, and move it.
+
+    gmhealth offset show
+    gmhealth offset reset --ago 15m --dry-run
+
+    The offset is the ID of the last entry whose effects are durable; `gmhealth consume` goes on after it.
+    """
+
+
+@app.command("show", cls=Command)
 def show_offset(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Show the saved offset against the stream, the lag, and who consumes.
 
     gmhealth offset show
-
     gmhealth offset show -o json
+
+    The lag in seconds is the age of the oldest unread entry. A long lag in entries is an estimate and says so.
     """
     with session(ctx, "offset-show") as opened:
         view = _look(opened)
-        show(view, output, *_table(view))
+        show(view, output, *_parts(opened, view))
+
+
+app.command("reset", cls=Command)(offset_reset.reset)
 
 
 def _look(opened: Session) -> OffsetView:
     from gmhealth.cli.lag import entry_view, standing
-    from gmhealth.cli.views import OffsetView
+    from gmhealth.cli.views.offset import OffsetView
 
     parts = opened.parts
     found = standing(parts)
@@ -52,27 +70,26 @@ def _look(opened: Session) -> OffsetView:
     )
 
 
-def _table(view: OffsetView) -> list[Any]:
-    from gmhealth.cli.times import span
+def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
+    from gmhealth.cli.lag import lag_text
 
-    about = "" if view.lag.exact else "about "
-    lag = f"{about}{view.lag.entries:,} entries; the oldest unread one is {span(view.lag.seconds)} old"
+    move = opened.command("offset", "reset", "--help")
     pairs = [
         ("Redis", view.target.redis),
         ("stream", view.target.stream),
         ("key", view.target.offset_key),
-        ("offset", _place(view.offset) if view.offset else "none saved: `consume` starts at the beginning"),
+        ("offset", _place(view.offset) if view.offset else "none saved: consume starts at the beginning"),
         ("first entry", _place(view.first)),
         ("last entry", _place(view.last)),
         ("length", f"{view.length:,} entries"),
-        ("lag", lag if view.lag.entries else "none: everything was read"),
+        ("lag", lag_text(view.lag)),
         ("gap", view.gap.text if view.gap else "none"),
         ("consumer", view.consumer or "none: nobody holds the writer's lock"),
         ("last commit by", view.last_commit_by or "-"),
         ("last reset", _reset(view.last_reset)),
-        ("next", "move it: gmhealth offset reset --help" if view.consumer else "start it: gmhealth consume"),
     ]
-    return [facts("Offset", pairs)]
+    yield Facts("Offset", pairs)
+    yield f"next: {move}" if view.consumer else f"next: {opened.command('consume')}"
 
 
 def _place(entry: EntryView | None) -> str:
@@ -84,5 +101,9 @@ def _place(entry: EntryView | None) -> str:
 def _reset(line: dict[str, str] | None) -> str:
     if line is None:
         return "never"
+    from gmhealth.cli.times import from_ms, utc_and_local
+
+    at = line.get("at_ms", "")
+    when = f" at {utc_and_local(from_ms(int(at)))}" if at.isdigit() and len(at) < 16 else ""
     reason = f": {line['reason']}" if line.get("reason") else ""
-    return f"{line.get('old') or 'none'} -> {line.get('new')} by {line.get('by')}{reason}"
+    return f"{line.get('old') or 'none'} -> {line.get('new')} by {line.get('by')}{when}{reason}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gmhealth.adapters.memory import RehearsalLedger, RehearsalRows
 from gmhealth.cli.progress import Count, no_count
-from gmhealth.cli.views import GamePlanView
+from gmhealth.cli.views.games import GamePlanView
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.plan import Outcome, Row

@@ -1,38 +1,35 @@
-"""How results look: the only module that knows Rich. Data goes to standard output, all talk to standard error."""
+"""Where results go: data to standard output, all talk to standard error. The only module that knows Rich.
+
+Rich loads for what moves only, the live screen and the progress bar.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gmhealth.cli.safe import safe
+from gmhealth.cli.layout import Line, Part, plain
+from gmhealth.cli.safe import safe_lines
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
-PIPED_WIDTH: Final = 160
-COLOURS: Final = {
-    "running": "green",
-    "healthy": "green",
-    "ok": "green",
-    "engine_unreachable": "bold red",
-    "oom": "red",
-    "exited": "red",
-    "disappeared": "red",
-    "fail": "bold red",
-    "stopped": "bold red",
-    "behind": "yellow",
-    "warning": "yellow",
-    "probe_failed": "yellow",
-    "inspect_unhealthy": "yellow",
-    "conflict": "yellow",
-    "swapped": "bold",
+UNLIMITED: Final = 100_000
+"""Off a terminal a row is a line, whatever its length, so that lines can be searched."""
+ANSI: Final = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "bold red": "1;31",
 }
 
 
@@ -46,74 +43,76 @@ class Output(StrEnum):
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the result.", show_choices=True)]
 
 
-def console(*, to_stderr: bool = False) -> Console:
-    """A console that knows its terminal; wide where there is none, so that lines can be searched."""
-    from rich.console import Console
-
-    stream = sys.stderr if to_stderr else sys.stdout
-    width = None if stream.isatty() else PIPED_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
-
-
-def show(view: BaseModel, output: Output, *parts: RenderableType | str) -> None:
+def show(view: Any, output: Output, *parts: Part | str) -> None:
     """Print `view` as JSON, or `parts`, which show the same, to a person."""
     if output is Output.JSON:
-        typer.echo(view.model_dump_json(indent=2, ensure_ascii=True))
-        return
-    out = console()
-    for part in parts:
-        out.print(part)
+        from gmhealth.cli.views import as_json
+
+        typer.echo(as_json(view, indent=2))
+    else:
+        draw(sys.stdout, parts)
+
+
+def tell(*parts: Part | str) -> None:
+    """Show a person something that is not data."""
+    draw(sys.stderr, parts)
 
 
 def say(text: str) -> None:
-    """Tell a person something that is not data."""
-    typer.echo(text, err=True)
+    """Tell a person something that is not data, in a line."""
+    typer.echo(safe_lines(text), err=True)
 
 
-def styled(value: object) -> Any:
-    """`value` as inert text, coloured by what it says."""
-    from rich.text import Text
-
-    text = safe(value, 120)
-    return Text(text, style=COLOURS.get(text, ""))
-
-
-def facts(title: str, pairs: Iterable[tuple[str, object]]) -> Any:
-    """Names and values under each other."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=safe(title), title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
-    )
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in pairs:
-        table.add_row(Text(name), value if isinstance(value, Text) else styled(value))
-    return table
+def draw(stream: IO[str], parts: Iterable[Part | str]) -> None:
+    """Write `parts` as wide as the terminal, in colour if it has any."""
+    coloured = has_colours(stream)
+    for line in plain(parts, width_of(stream)):
+        stream.write("".join(_ansi(*span) if coloured else span.text for span in line) + "\n")
+    stream.flush()
 
 
-def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Any:
-    """A table; long values fold, so that nothing is cut and nothing runs over the edge."""
-    from rich import box
-    from rich.table import Table
+def width_of(stream: IO[str]) -> int:
+    """The width to fill; COLUMNS decides where it is set."""
+    if stream.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return max(20, shutil.get_terminal_size().columns)
+    return UNLIMITED
 
-    table = Table(title=safe(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(styled(value) for value in row))
-    return table
+
+def has_colours(stream: IO[str]) -> bool:
+    """Whether `stream` is a terminal that can show colours and nobody minds (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _ansi(text: str, style: str) -> str:
+    return f"\x1b[{ANSI[style]}m{text}\x1b[0m" if style and text else text
+
+
+def animated(stream: IO[str]) -> bool:
+    """Whether `stream` is a terminal on which something may move."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def interactive() -> bool:
+    """Whether a person can be asked: both ends of the conversation are a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @contextmanager
-def live(refresh_s: float) -> Iterator[Any]:
+def live() -> Iterator[Callable[..., None]]:
     """A screen that is drawn again and again: call what this yields with the parts to show."""
-    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
-    with Live(console=console(), auto_refresh=False, screen=True, refresh_per_second=1 / refresh_s) as screen:
-        yield lambda *parts: screen.update(Group(*parts), refresh=True)
+    coloured = has_colours(sys.stdout)
+
+    def text(line: Line) -> Text:
+        return Text.assemble(*(line if coloured else (span.text for span in line)))
+
+    def picture(parts: Iterable[Part | str]) -> Text:
+        return Text("\n").join(text(line) for line in plain(parts, width_of(sys.stdout)))
+
+    with Live(console=_console(sys.stdout), auto_refresh=False, screen=True) as screen:
+        yield lambda *parts: screen.update(picture(parts), refresh=True)
 
 
 @contextmanager
@@ -122,7 +121,7 @@ def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console(to_stderr=True), transient=True) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=_console(sys.stderr), transient=True) as progress:
         task = progress.add_task(what, total=total, rate="")
 
         def advance(entries: int) -> None:
@@ -133,6 +132,7 @@ def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def interactive() -> bool:
-    """Whether a person can be asked: both ends of the conversation are a terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+def _console(stream: IO[str]) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, markup=False, emoji=False)

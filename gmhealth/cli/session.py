@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gmhealth.cli.globals import settings_of
-from gmhealth.errors import Refused
+from gmhealth.cli.globals import Globals, program, settings_of
+from gmhealth.cli.safe import safe, shell_word
+from gmhealth.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts, Servers
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 class Session:
     """A command's hands on the servers."""
 
+    given: Globals
     settings: Settings
     servers: Servers
     parts: Parts
@@ -41,6 +44,10 @@ class Session:
             table=self.settings.postgres_table,
         )
 
+    def command(self, *words: object) -> str:
+        """A command line to run next, on the same servers; it can be pasted, whatever the words hold."""
+        return " ".join([program(), *map(shell_word, [*self.given.again(), *map(str, words)])])
+
 
 @contextmanager
 def session(ctx: typer.Context, role: str, **options: Any) -> Iterator[Session]:
@@ -49,16 +56,32 @@ def session(ctx: typer.Context, role: str, **options: Any) -> Iterator[Session]:
 
     settings = settings_of(ctx, **options)
     with bootstrap.servers(settings, os.environ) as where, bootstrap.connected(settings, where, role) as parts:
-        yield Session(settings, where, parts)
+        yield Session(ctx.obj, settings, where, parts)
 
 
 def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal; elsewhere only `--yes` is an answer. Raises `Refused` (nothing was changed)."""
-    from gmhealth.cli.render import interactive
+    from gmhealth.cli.render import interactive, say
 
     if yes:
         return
     if not interactive():
-        raise Refused("this needs a confirmation, and there is no terminal to ask on", hint="add --yes to go ahead")
-    if not typer.confirm(question, default=False, err=True):
+        raise Refused(
+            "this needs a confirmation, and there is no terminal to ask on; nothing was changed",
+            hint="add --yes to go ahead",
+        )
+    try:
+        typer.echo(f"{safe(question)} [y/N] ", nl=False, err=True)
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        say("\nnothing was changed")
+        raise
+    if answer.strip().lower() not in ("y", "yes"):
         raise Refused("not confirmed; nothing was changed")
+
+
+def checked_game_id(text: str) -> str:
+    """A game ID from the command line, which may hold bytes that no game's ID can hold."""
+    if not text.strip() or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigError(f"{text!r} is no game ID", hint="an ID is UTF-8 and not blank; `gmhealth status` shows some")
+    return text

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gmhealth.cli.render import Output, OutputOption, console, facts, grid, live, show
+from gmhealth.cli.layout import Facts, Grid, Part
+from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
 from gmhealth.cli.session import Session, session
+from gmhealth.errors import Unavailable
 
 if TYPE_CHECKING:
     from gmhealth.cli.lag import Standing
-    from gmhealth.cli.views import StatusView
+    from gmhealth.cli.views.checkup import StatusView
 
 BEHIND_AFTER_S: Final = 10.0
 """An unread entry older than this means that the consumer does not keep up."""
@@ -23,51 +27,74 @@ COUNTED: Final = 10_000
 def status(
     ctx: typer.Context,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again; Ctrl-C ends it.")] = False,
-    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
-    games: Annotated[int, typer.Option(min=0, help="List so many games that are not healthy.")] = 10,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.", metavar="S")] = 2.0,
+    games: Annotated[
+        int, typer.Option("--games", "-n", min=0, help="List so many games that are not healthy.", metavar="N")
+    ] = 10,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show consumer, lag, rate, and the games that are not healthy.
 
-        gmhealth status
+    gmhealth status
+    gmhealth status --watch --interval 1
 
-        gmhealth status --watch --interval 1
-
-    States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody holds the writer's lock).
+    States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody holds the writer's lock). Off a
+    terminal, and with -o json, --watch prints a line a look.
     """
     with session(ctx, "status") as opened:
         if not watch:
             view = _look(opened, games)
-            show(view, output, *_table(view))
-        elif console().is_terminal and output is Output.TABLE:
-            with live(interval) as draw:
-                while True:
-                    draw(*_table(_look(opened, games)))
-                    time.sleep(interval)
+            show(view, output, *_parts(opened, view))
+        elif output is Output.TABLE and animated(sys.stdout):
+            _draw_on(opened, games, interval)
         else:
             _print_on(opened, games, interval, output)
 
 
+def _draw_on(opened: Session, games: int, interval: float) -> None:
+    """Draw the screen again and again. A server that is away for a while is what one watches for: it is shown."""
+    with live() as draw:
+        while True:
+            try:
+                draw(*_parts(opened, _look(opened, games)))
+            except Unavailable as error:
+                draw(Facts("gmhealth", [("state", "unknown"), ("error", error), ("next", error.hint)]))
+            time.sleep(interval)
+
+
 def _print_on(opened: Session, games: int, interval: float, output: Output) -> None:
     """Off a terminal: a line a look, without any animation."""
+    from gmhealth.cli.views import as_json
+
     while True:
-        view = _look(opened, games)
-        typer.echo(view.model_dump_json(ensure_ascii=True) if output is Output.JSON else _line(view))
+        try:
+            view = _look(opened, games)
+            typer.echo(as_json(view) if output is Output.JSON else _line(view))
+        except Unavailable as error:
+            say(str(error))
         time.sleep(interval)
 
 
 def _look(opened: Session, games: int) -> StatusView:
     from gmhealth.cli.lag import entry_view, standing
-    from gmhealth.cli.views import RowView, StatusView
+    from gmhealth.cli.times import EPOCH, from_ms
+    from gmhealth.cli.views.checkup import StatusView
+    from gmhealth.cli.views.games import RowView
+    from gmhealth.core.entry import EntryId
 
     parts = opened.parts
-    found, consumer = standing(parts), parts.rows.holder()
-    per_minute = _last_minute(opened)
+    found, now_ms = standing(parts), parts.look.now_ms()
+    minute_ago = EntryId(max(0, now_ms - 60_000), 0)
+    per_minute = parts.look.count_after(opened.settings.health_stream, minute_ago, COUNTED)
     by_status, by_summary = Counter[str](), Counter[str]()
-    for (status_name, summary), count in parts.games.counts().items():
+    with parts.games.held():
+        counts = parts.games.counts()
+        unhealthy, total = parts.games.unhealthy(games)
+        consumer = parts.rows.holder()
+        parts.rows.close()  # the next look may be further away than a session may idle
+    for (status_name, summary), count in counts.items():
         by_status[status_name] += count
         by_summary[summary or "(never reported)"] += count
-    unhealthy, total = parts.games.unhealthy(games)
     return StatusView(
         target=opened.target,
         state=_state(consumer, found),
@@ -78,18 +105,16 @@ def _look(opened: Session, games: int) -> StatusView:
         events_per_minute=per_minute,
         events_per_minute_exact=per_minute < COUNTED,
         dead_letters=parts.letters.count(),
-        by_status=dict(by_status.most_common()),
-        by_summary=dict(by_summary.most_common()),
+        by_status=_sorted(by_status),
+        by_summary=_sorted(by_summary),
         unhealthy=[RowView(**row._asdict()) for row in unhealthy],
         unhealthy_total=total,
+        looked_at=from_ms(now_ms) or EPOCH,
     )
 
 
-def _last_minute(opened: Session) -> int:
-    from gmhealth.core.entry import EntryId
-
-    look = opened.parts.look
-    return look.count_after(opened.settings.health_stream, EntryId(max(0, look.now_ms() - 60_000), 0), COUNTED)
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def _state(consumer: str | None, found: Standing) -> str:
@@ -98,40 +123,41 @@ def _state(consumer: str | None, found: Standing) -> str:
     return "behind" if found.lag.seconds > BEHIND_AFTER_S else "ok"
 
 
-def _table(view: StatusView) -> list[Any]:
-    from gmhealth.cli.render import styled
-    from gmhealth.cli.times import clock
+def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
+    from gmhealth.cli.lag import lag_text
+    from gmhealth.cli.times import ago
 
+    letters = f": {opened.command('dead-letter', 'list')}" if view.dead_letters else ""
     pairs: list[tuple[str, object]] = [
-        ("state", styled(view.state)),
-        ("consumer", view.consumer or "none: start `gmhealth consume`"),
+        ("state", view.state),
+        ("consumer", view.consumer or "none: nobody holds the writer's lock"),
         ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
         ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
-        ("offset", view.offset.id if view.offset else "none saved"),
-        ("lag", _lag(view)),
+        ("offset", view.offset.id if view.offset else "none saved: consume starts at the beginning"),
+        ("lag", lag_text(view.lag)),
         ("gap", view.gap.text if view.gap else "none"),
         ("coming in", _rate(view)),
-        ("dead letters", f"{view.dead_letters:,}" + (": gmhealth dead-letter list" if view.dead_letters else "")),
+        ("dead letters", f"{view.dead_letters:,}{letters}"),
         ("by status", _counts(view.by_status)),
-        ("by summary", _counts(view.by_summary)),
+        ("by health", _counts(view.by_summary)),
     ]
-    parts: list[Any] = [facts("gmhealth", pairs)]
+    yield Facts("gmhealth", pairs)
     if view.unhealthy:
-        columns = ("game", "status", "health", "turn", "updated")
+        ages = [ago((view.looked_at - row.updated_at).total_seconds()) for row in view.unhealthy]
         rows = [
-            (row.game_id, row.status, row.engine_health, row.current_turn, clock(row.updated_at))
-            for row in view.unhealthy
+            (row.game_id, row.status, row.engine_health, age) for row, age in zip(view.unhealthy, ages, strict=True)
         ]
         shown = "" if view.unhealthy_total == len(rows) else f" ({len(rows)} of {view.unhealthy_total:,})"
-        parts += [grid(f"Not healthy{shown}", columns, rows), f"next: gmhealth inspect {view.unhealthy[0].game_id}"]
-    return parts
+        yield Grid(f"Not healthy{shown}", ("game", "status", "health", "updated"), rows)
+    yield f"next: {_next(opened, view)}"
 
 
-def _lag(view: StatusView) -> str:
-    from gmhealth.cli.times import span
-
-    about = "" if view.lag.exact else "about "
-    return f"{about}{view.lag.entries:,} entries, oldest {span(view.lag.seconds)} old" if view.lag.entries else "none"
+def _next(opened: Session, view: StatusView) -> str:
+    if view.state == "stopped":
+        return opened.command("consume")
+    if view.gap or view.state == "behind":
+        return opened.command("doctor")
+    return opened.command("inspect", view.unhealthy[0].game_id) if view.unhealthy else "nothing: all is well"
 
 
 def _rate(view: StatusView) -> str:
@@ -143,5 +169,10 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _line(view: StatusView) -> str:
+    from gmhealth.cli.lag import lag_text
+    from gmhealth.cli.safe import safe
+
     offset = view.offset.id if view.offset else "none"
-    return f"{view.state}  offset {offset}  lag {_lag(view)}  {_rate(view)}  not healthy {view.unhealthy_total:,}"
+    return safe(
+        f"{view.state}  offset {offset}  lag {lag_text(view.lag)}  {_rate(view)}  not healthy {view.unhealthy_total:,}"
+    )

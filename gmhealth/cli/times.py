@@ -10,31 +10,33 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS
 from gmhealth.errors import ConfigError
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MS: Final = timedelta(milliseconds=1)
 _DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 
 
 def parse_time(text: str) -> tuple[datetime, str]:
     """Read RFC 3339, or Unix seconds or milliseconds; returns the time in UTC and what was taken for granted."""
     if re.fullmatch(r"\d{10}|\d{13}", text, re.ASCII):
-        seconds = int(text) / (1000 if len(text) == 13 else 1)
-        return datetime.fromtimestamp(seconds, UTC), f"read as Unix {'milli' if len(text) == 13 else ''}seconds"
+        unit = "seconds" if len(text) == 10 else "milliseconds"
+        return EPOCH + timedelta(**{unit: int(text)}), f"read as Unix {unit}"
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        if found.tzinfo is None:
+            return found.replace(tzinfo=UTC), "no time zone given: read as UTC"
+        return found.astimezone(UTC), ""
+    except (ValueError, OverflowError):
         raise ConfigError(
             f"{text!r} is no time", hint="write it as 2026-11-23T03:15:00Z, or with an offset such as +01:00"
         ) from None
-    if found.tzinfo is None:
-        return found.replace(tzinfo=UTC), "no time zone given: read as UTC"
-    return found.astimezone(UTC), ""
 
 
 def parse_duration(text: str) -> timedelta:
     """Read a duration such as `15m`, `2h`, `1d` or `1h30m`."""
     match = _DURATION.fullmatch(text)
-    if not text or match is None:
+    if not 0 < len(text) < 20 or match is None:
         raise ConfigError(f"{text!r} is no duration", hint="write it as 90s, 15m, 2h, 1d or 1h30m")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    days, hours, minutes, seconds = (min(int(part or 0), 10**6) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
@@ -48,7 +50,7 @@ def parse_entry_id(text: str) -> EntryId:
 
 def id_at(time: datetime) -> EntryId:
     """The first ID that an entry of this millisecond can have."""
-    return EntryId(max(0, int(time.timestamp() * 1000)), 0)
+    return EntryId(max(0, (time - EPOCH) // MS), 0)
 
 
 def time_of(entry_id: EntryId) -> datetime | None:
@@ -58,15 +60,18 @@ def time_of(entry_id: EntryId) -> datetime | None:
 
 def from_ms(ms: int) -> datetime | None:
     """Unix milliseconds as a time in UTC; None past the calendar's end."""
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms <= MAX_OCCURRED_AT_MS else None
+    return EPOCH + ms * MS if ms <= MAX_OCCURRED_AT_MS else None
 
 
 def utc_and_local(time: datetime | None) -> str:
     """Show a time in UTC and, where that differs, in this machine's zone."""
-    if time is None or time.timestamp() == 0:
+    if time is None or time == EPOCH:
         return "no calendar time" if time is None else "before every entry"
-    utc = f"{time:%Y-%m-%d %H:%M:%S} UTC"
-    local = time.astimezone()
+    utc = f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        local = time.astimezone()
+    except OverflowError:  # the last hours of the year 9999, east of Greenwich
+        return utc
     return utc if local.utcoffset() == timedelta(0) else f"{utc} ({local:%Y-%m-%d %H:%M:%S %Z})"
 
 
@@ -88,3 +93,10 @@ def span(seconds: float | None) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // lesser_size} {lesser}"
     return f"{whole} s"
+
+
+def ago(seconds: float) -> str:
+    """Show an age in its largest unit, for tables."""
+    whole = max(0, int(seconds))
+    unit, size = next((pair for pair in (("d", 86400), ("h", 3600), ("m", 60)) if whole >= pair[1]), ("s", 1))
+    return f"{whole // size} {unit} ago"

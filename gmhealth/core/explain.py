@@ -15,34 +15,46 @@ from gmhealth.core.plan import Outcome, Row, Step, fold
 from gmhealth.core.snapshot import Snapshot
 
 UNKNOWN: Final = "unknown"
+SKIPPED: Final = "skipped"
 
 
 class Explanation(NamedTuple):
-    """An outcome (one of `Outcome`, or `unknown`) and the reason for it."""
+    """An outcome (one of `Outcome`, or `unknown`, or `skipped`) and the reason for it."""
 
     outcome: str
     why: str
 
 
-def explain_read(events: Sequence[HealthEvent], snapshots: Sequence[Snapshot]) -> list[Explanation]:
+NO_TRACE: Final = Explanation(UNKNOWN, "no snapshot of it in sight")
+
+
+def explain_read(
+    events: Sequence[HealthEvent], snapshots: Sequence[Snapshot], health: str | None = None
+) -> list[Explanation]:
     """Tell what `events` of one game did, oldest first, by its `snapshots`, oldest first.
 
-    A snapshot older than the events tells how the game stood before them.
+    A snapshot older than the events tells how the game stood before them. `health` is what the row says now: the last
+    event that was applied has set it.
     """
-    left = list(snapshots)
-    before: Snapshot | None = None
-    summary: str | None = None
+    earlier = next(
+        (n for n, each in enumerate(snapshots) if any(_is_of(each, event) for event in events)), len(snapshots)
+    )
+    left = list(snapshots[earlier:])
+    before = snapshots[earlier - 1] if earlier else None
+    summary = before.engine_health_summary if before else None
     told = []
     for event in events:
         at = next((index for index, each in enumerate(left) if _is_of(each, event)), None)
         if at is None:
-            told.append(_silent(event, summary or (before.engine_health_summary if before else None)))
+            told.append(_silent(event, summary))  # if it was not applied, `summary` is still what was sent last
         else:
             before = left[at - 1] if at else before
             told.append(_sent(event, left[at], before))
             before = left[at]
             del left[: at + 1]
-        summary = EFFECTS[event.type].summary
+            summary = EFFECTS[event.type].summary
+    if events and health is not None and EFFECTS[events[-1].type].summary != health:
+        _mark_skipped(told, f"not applied: the row's health is still {health or 'empty'}; was it skipped by a reset?")
     return told
 
 
@@ -53,6 +65,14 @@ def explain_unread(events: Sequence[HealthEvent], row: Row, last_sent: str | Non
     game_id = events[0].game_id
     plan = fold(events, {game_id: row}, {game_id: last_sent} if last_sent else {})
     return [Explanation(step.outcome, _would(step)) for step in plan.steps]
+
+
+def _mark_skipped(told: list[Explanation], why: str) -> None:
+    """The last events that left no trace were not applied: each would have set the row's health."""
+    for index in range(len(told) - 1, -1, -1):
+        if told[index] != NO_TRACE:
+            return
+        told[index] = Explanation(SKIPPED, why)
 
 
 def _is_of(snapshot: Snapshot, event: HealthEvent) -> bool:
@@ -78,7 +98,7 @@ def _sent(event: HealthEvent, snapshot: Snapshot, before: Snapshot | None) -> Ex
 def _silent(event: HealthEvent, summary_before: str | None) -> Explanation:
     effect = EFFECTS[event.type]
     if summary_before != effect.summary:
-        return Explanation(UNKNOWN, "no snapshot of it in sight")
+        return NO_TRACE
     outcome = Outcome.HEALTH_ONLY if effect.transition is None else Outcome.CONFLICT
     return Explanation(outcome, f"status unchanged, and {effect.summary} was sent before: no snapshot (debounced)")
 

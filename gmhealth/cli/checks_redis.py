@@ -1,0 +1,59 @@
+"""What `gmhealth doctor` looks at in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gmhealth.cli.findings import judged
+from gmhealth.cli.views.checkup import CheckView
+
+if TYPE_CHECKING:
+    from gmhealth.cli.session import Session
+
+
+def redis_server(opened: Session) -> Iterator[CheckView]:
+    """Its version and the settings that decide what survives."""
+    look = opened.parts.look
+    info = look.info("server")
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version", info.get("redis_version", "?")))
+    major = str(info.get("redis_version", "0")).split(".", maxsplit=1)[0]
+    hint = "7.0 or newer counts what was removed from a stream unread"
+    yield judged("Redis", major.isdigit() and int(major) >= 7, f"{name} {version}", hint, bad="warning")
+    clustered = str(look.info("cluster").get("cluster_enabled", 0)) == "1"
+    hint = "a batch is one step over four keys, which a cluster spreads: use one primary, or Sentinel"
+    yield judged("Redis Cluster", not clustered, "yes" if clustered else "no", hint)
+    policy = str(look.info("memory").get("maxmemory_policy", "unknown"))
+    hint = "this policy may evict whole streams and the offset: set maxmemory-policy noeviction"
+    yield judged("Redis eviction", not policy.startswith("allkeys"), policy, hint, bad="warning")
+    kept = str(look.info("persistence").get("aof_enabled", 0)) == "1"
+    hint = "without it a restart loses events and offset: set appendonly yes"
+    yield judged("Redis AOF", kept, "on" if kept else "off", hint, bad="warning")
+
+
+def redis_keys(opened: Session) -> Iterator[CheckView]:
+    """The type of each key."""
+    keys = opened.parts.keys
+    wanted = {
+        keys.source: "stream",
+        keys.snapshots: "stream",
+        keys.dead_letters: "stream",
+        keys.offset: "string",
+        keys.mark: "string",
+    }
+    for key, kind in wanted.items():
+        found = opened.parts.look.kind(key)
+        hint = f"it must be a {kind}: check the names of the streams and GMHEALTH_KEY_PREFIX"
+        yield judged(f"key {key}", found in (kind, "none"), found, hint)
+
+
+def redis_permissions(opened: Session) -> Iterator[CheckView]:
+    """What this connection's user may do, asked without doing it."""
+    refused = opened.parts.look.refused(opened.parts.keys)
+    if refused is None:
+        yield CheckView(name="Redis permissions", result="warning", found="this server cannot tell (before 7.0)")
+        return
+    hint = 'let its user do this: README, "Permissions", has the ACL'
+    text = f"may not {', '.join(refused)}" if refused else "all that consume needs"
+    yield judged("Redis permissions", not refused, text, hint)

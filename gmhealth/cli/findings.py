@@ -1,0 +1,15 @@
+"""What a check of `gmhealth doctor` found."""
+
+from __future__ import annotations
+
+from gmhealth.cli.views.checkup import CheckView
+
+
+def ok(name: str, found: object) -> CheckView:
+    """All is well."""
+    return CheckView(name=name, result="ok", found=str(found))
+
+
+def judged(name: str, good: bool, found: object, hint: str, *, bad: str = "fail") -> CheckView:
+    """All is well, or it is `bad` and `hint` says what to do."""
+    return ok(name, found) if good else CheckView(name=name, result=bad, found=str(found), hint=hint)

@@ -1,0 +1,75 @@
+"""Dead letters as the commands see them: shown, found by ID, and sent again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gmhealth.adapters.redis_dead_letters import MOST_PARTS
+from gmhealth.cli.lag import entry_view
+from gmhealth.cli.times import from_ms, parse_entry_id
+from gmhealth.cli.views import EntryView
+from gmhealth.cli.views.letters import LetterView
+from gmhealth.core.entry import EntryId
+from gmhealth.core.events import HealthEvent, InvalidEntry, decode
+from gmhealth.errors import GmhealthError, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gmhealth.adapters.redis_dead_letters import DeadLetter
+    from gmhealth.cli.session import Session
+
+
+def letter_view(letter: DeadLetter) -> LetterView:
+    """Show a letter whole."""
+    texts = [part.decode("utf-8", "backslashreplace") for part in letter.fields or ()]
+    return LetterView(
+        id=letter.letter_id,
+        source=entry_view(EntryId.parse(letter.source_id)) or EntryView(id=letter.source_id, time=None),
+        source_stream=letter.source_stream,
+        reason=letter.reason,
+        failed_at=from_ms(letter.failed_at_ms),
+        fields=list(zip(texts[::2], texts[1::2], strict=False)),
+        valid_now=isinstance(decode(letter.entry), HealthEvent),
+        retried_as=letter.retried_as,
+    )
+
+
+def one(opened: Session, letter_id: str) -> DeadLetter:
+    """Find a letter by its ID."""
+    letter = opened.parts.letters.one(parse_entry_id(letter_id))
+    if letter is None:
+        raise NotFound(
+            f"there is no dead letter {letter_id} in {opened.parts.keys.dead_letters} on {opened.target.redis}",
+            hint=f"{opened.command('dead-letter', 'list')} shows them",
+        )
+    return letter
+
+
+def why_not(letter: DeadLetter) -> str:
+    """Why a letter cannot be retried; empty if it can."""
+    if letter.retried_as is not None:
+        return f"retried before, as {letter.retried_as}"
+    if letter.fields is None:
+        return "damaged: its fields cannot be read"
+    found = decode(letter.entry)
+    if isinstance(found, InvalidEntry):
+        return f"still invalid: {found.reason}"
+    return "" if len(letter.fields) <= MOST_PARTS else f"{len(letter.fields) // 2:,} fields are too many: use XADD"
+
+
+def retry_all(opened: Session, letters: Sequence[DeadLetter], left: dict[str, str]) -> dict[str, str]:
+    """Send letters again, one atomic step each; returns their new IDs. One retried meanwhile goes to `left`."""
+    done: dict[str, str] = {}
+    for letter in letters:
+        try:
+            entry_id = opened.parts.letters.retry(letter)
+        except GmhealthError as error:
+            # Whatever became of this one: what was appended is marked, and no letter is appended twice.
+            error.hint = f"{len(done):,} of {len(letters):,} were retried; the same command again does the rest"
+            raise
+        if entry_id is None:
+            left[letter.letter_id] = "retried before"
+        else:
+            done[letter.letter_id] = entry_id
+    return done

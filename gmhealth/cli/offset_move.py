@@ -1,0 +1,102 @@
+"""Moving the offset: what that would do, the move itself, and whether a live consumer has followed it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from gmhealth.adapters.redis_reset import Reset
+from gmhealth.cli.lag import entry_view, lag_after
+from gmhealth.cli.offset_target import Target
+from gmhealth.cli.progress import counting
+from gmhealth.cli.rehearsal import rehearse
+from gmhealth.cli.safe import safe
+from gmhealth.cli.signals import stop_on_signals
+from gmhealth.cli.views import EntryView
+from gmhealth.cli.views.games import GamePlanView, ResetView
+from gmhealth.errors import Refused
+from gmhealth.worker import Job
+
+if TYPE_CHECKING:
+    from gmhealth.cli.session import Session
+    from gmhealth.core.continuity import StreamState
+    from gmhealth.ports import Saved
+
+FOLLOWS_WITHIN_S: Final = 3.0
+"""A live consumer looks at the offset once per block interval, half a second."""
+TRIES: Final = 20
+
+
+def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> ResetView:
+    """What moving from `saved` to `target` would do."""
+    before, after = (lag_after(opened.parts, offset, state) for offset in (saved.entry_id, target.offset))
+    back, forward = target.offset < saved.entry_id, target.offset > saved.entry_id
+    entries = abs(after.entries - before.entries)
+    return ResetView(
+        target=opened.target,
+        old=None if saved.text is None else entry_view(saved.entry_id),
+        new=entry_view(target.offset) or EntryView(id=str(target.offset), time=None),
+        direction="back" if back else "forward" if forward else "nowhere",
+        entries=entries,
+        exact=after.exact and before.exact,
+        note=target.note,
+        consumer=opened.parts.rows.holder(),
+        status_changes=_status_changes(opened, target, state, entries) if back else [],
+        applied=False,
+        followed_by=None,
+        undo=_undo(opened, saved),
+    )
+
+
+def _undo(opened: Session, saved: Saved) -> str:
+    back = ["--to-start"] if saved.text is None else ["--to-id", str(saved.entry_id)]
+    return opened.command("offset", "reset", *back)
+
+
+def _status_changes(opened: Session, target: Target, state: StreamState, entries: int) -> list[GamePlanView]:
+    """Which statuses a re-run would change, by running it without effects (I10)."""
+    job = Job(start=target.offset.after(), until=state.last_generated, batch_size=opened.settings.batch_size, tries=3)
+    with stop_on_signals() as stop, counting("planning", entries) as count:
+        found = rehearse(opened.parts, job, stop, count)
+        if stop.is_set():
+            raise KeyboardInterrupt
+    return found.status_changes()
+
+
+def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reason: str, yes: bool) -> ResetView:
+    """Set the offset if it still is what was shown; with `yes`, whatever a busy consumer has made of it meanwhile."""
+    for _ in range(TRIES if yes else 1):
+        if opened.parts.reset.apply(Reset(saved, target.offset, _who(), safe(reason), time.time_ns() // 1_000_000)):
+            break
+        saved = opened.parts.ledger.saved()
+    else:
+        raise Refused(
+            f"the offset has moved to {saved.text or 'none'} since it was shown; nothing was changed",
+            hint="a busy consumer moves it all the time: look again, then add --yes",
+        )
+    followed_by = _followed(opened, saved.mark) if view.consumer else None
+    old = None if saved.text is None else entry_view(saved.entry_id)
+    return replace(view, old=old, undo=_undo(opened, saved), applied=True, followed_by=followed_by)
+
+
+def _who() -> str:
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that has no name
+        user = f"uid {os.getuid()}"
+    return safe(f"{user}@{socket.gethostname()}")
+
+
+def _followed(opened: Session, mark: str | None) -> str | None:
+    """Wait for the consumer's next commit: it can only be one that was fenced on the new offset (I6)."""
+    deadline = time.monotonic() + FOLLOWS_WITHIN_S
+    while time.monotonic() < deadline:
+        saved = opened.parts.ledger.saved()
+        if saved.mark != mark:
+            return saved.mark
+        time.sleep(0.02)
+    return None

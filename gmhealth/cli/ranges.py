@@ -1,0 +1,86 @@
+"""The range that a replay runs: both ends inclusive, as a person pastes them, and fixed before anything is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gmhealth.cli.lag import lag_after
+from gmhealth.cli.render import say
+from gmhealth.cli.times import id_at, parse_entry_id, parse_time
+from gmhealth.core.entry import EntryId
+from gmhealth.errors import ConfigError, NotFound
+
+if TYPE_CHECKING:
+    from gmhealth.cli.session import Session
+    from gmhealth.core.continuity import StreamState
+
+
+class Ends(NamedTuple):
+    """The options that name a range, as given."""
+
+    from_id: str | None
+    from_time: str | None
+    to_id: str | None
+    to_time: str | None
+
+    def check(self) -> None:
+        """Refuse what says too little or too much."""
+        if (self.from_id is None) == (self.from_time is None):
+            raise ConfigError("a replay needs one start", hint="exactly one of --from-id and --from-time")
+        if self.to_id is not None and self.to_time is not None:
+            raise ConfigError("a replay has one end", hint="at most one of --to-id and --to-time")
+
+    def first(self) -> EntryId:
+        """The first entry that is run."""
+        if self.from_id is not None:
+            return parse_entry_id(self.from_id)
+        return EntryId(_ms("--from-time", self.from_time or ""), 0)
+
+    def last(self, state: StreamState) -> EntryId:
+        """The last entry that is run."""
+        if self.to_id is not None:
+            return min(parse_entry_id(self.to_id), state.last_generated)
+        if self.to_time is not None:
+            return min(EntryId(_ms("--to-time", self.to_time) + 1, 0).before(), state.last_generated)
+        return state.last_generated
+
+
+class Range(NamedTuple):
+    """What is run, about how many entries that is, and what of it may be gone."""
+
+    first: EntryId
+    last: EntryId
+    entries: int
+    trimmed: str | None
+
+
+def resolve(opened: Session, ends: Ends) -> Range:
+    """Turn the options into IDs; the end is fixed now, so that what comes meanwhile is not run."""
+    ends.check()
+    state, parts = opened.parts.stream.state(), opened.parts
+    stream = f"{opened.settings.health_stream} on {opened.target.redis}"
+    if not state.exists:
+        raise NotFound(f"there is no stream {stream}", hint="check GMHEALTH_HEALTH_STREAM; `gmhealth doctor` looks")
+    first, last = ends.first(), ends.last(state)
+    if last < first or state.first is None or last < state.first:
+        kept = f"from {state.first} to {state.last}" if state.first else "no entry any more"
+        raise NotFound(
+            f"nothing is left to replay from {first} to {last}: {stream} has {kept}",
+            hint=f"{opened.command('offset', 'show')} shows its ends",
+        )
+    entries = lag_after(parts, first.before(), state).entries - lag_after(parts, last, state).entries
+    return Range(first, last, max(0, entries), _trimmed(first, state))
+
+
+def _ms(option: str, text: str) -> int:
+    moment, note = parse_time(text)
+    if note:
+        say(f"{option}: {note}")
+    return id_at(moment).ms
+
+
+def _trimmed(first: EntryId, state: StreamState) -> str | None:
+    if not state.gone or (state.first is not None and state.first <= first):
+        return None
+    removed = f"{state.gone:,} were removed from the stream, which starts with {state.first}"
+    return f"part of the range may be gone: {removed}"

@@ -1,0 +1,115 @@
+"""A replay, planned and run: the plan and the run are the same worker over the same job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gmhealth import bootstrap
+from gmhealth.cli.lag import last_before
+from gmhealth.cli.progress import Counted, counting
+from gmhealth.cli.rehearsal import games_after, rehearse
+from gmhealth.cli.signals import stop_on_signals
+from gmhealth.cli.views.games import ReplayView
+from gmhealth.errors import GmhealthError, Refused
+from gmhealth.observability.narrator import narrate_trouble
+from gmhealth.worker import Job
+
+if TYPE_CHECKING:
+    from gmhealth.cli.ranges import Range
+    from gmhealth.cli.session import Session
+    from gmhealth.core.entry import EntryId
+
+TRIES: Final = 8
+"""Failures in a row, some ten seconds, after which a replay gives up and says how to go on."""
+
+
+class Wishes(NamedTuple):
+    """How a range is to be run."""
+
+    game_ids: frozenset[str]
+    health_only: bool
+    no_publish: bool
+    rate: float | None
+    yes: bool
+
+    def job(self, wanted: Range, batch_size: int) -> Job:
+        """The worker's job; with a rate, batches of at most a tenth of a second, as a batch goes out at once."""
+        if self.rate is not None:
+            batch_size = max(1, min(batch_size, round(self.rate / 10)))
+        return Job(
+            start=wanted.first,
+            until=wanted.last,
+            batch_size=batch_size,
+            games=self.game_ids or None,
+            swap=not self.health_only,
+            publish=not self.no_publish,
+            rate=self.rate,
+            tries=TRIES,
+        )
+
+    def words(self) -> list[str]:
+        """These wishes as options."""
+        words = [word for game_id in sorted(self.game_ids) for word in ("--game-id", game_id)]
+        words += ["--health-only"] * self.health_only + ["--no-publish"] * self.no_publish
+        words += [] if self.rate is None else ["--rate", f"{self.rate:g}"]
+        return words + ["--yes"] * self.yes
+
+
+def refuse_beside_consumer(opened: Session, wanted: Range) -> None:
+    """Refuse while somebody holds the writer's lock; tell which reset has the holder run the range."""
+    holder = opened.parts.rows.holder()
+    if holder is not None:
+        before = str(last_before(opened.parts, wanted.first))
+        raise Refused(
+            f"a live consumer holds the writer's lock: {holder}; nothing was changed",
+            hint=f"to have it run the range itself: {opened.command('offset', 'reset', '--to-id', before)}",
+        )
+
+
+def plan(opened: Session, wanted: Range, job: Job) -> ReplayView:
+    """Rehearse the range over the rows as they are, and look what comes after it. Writes nothing."""
+    with stop_on_signals() as stop, counting("planning", wanted.entries) as count:
+        found = rehearse(opened.parts, replace(job, rate=None), stop, count)
+        if stop.is_set():
+            raise KeyboardInterrupt
+    return ReplayView(
+        target=opened.target,
+        first=str(wanted.first),
+        last=str(wanted.last),
+        entries=found.entries,
+        invalid=found.invalid,
+        unknown_games=len(found.unknown_games),
+        snapshots=found.ledger.sent.total(),
+        games=found.games(),
+        stale=games_after(opened.parts, wanted.last, found.touched),
+        trimmed=wanted.trimmed,
+        done=0,
+        resume=None,
+    )
+
+
+def run(opened: Session, view: ReplayView, job: Job, wishes: Wishes) -> ReplayView:
+    """Run it for good. What stops it half-way says with which command to go on."""
+    done = Counted(narrate_trouble)
+
+    def resume() -> str:
+        first = view.first if done.last is None else str(done.last.after())
+        return opened.command("replay", "--from-id", first, "--to-id", view.last, *wishes.words())
+
+    with stop_on_signals() as stop:
+        try:
+            with counting("replaying", view.entries) as count:
+                done.on = count
+                bootstrap.worker(opened.parts, job, done).run(stop)
+        except GmhealthError as error:
+            error.hint = f"{done.entries:,} of {view.entries:,} entries are done; go on with: {resume()}"
+            raise
+        unfinished = stop.is_set() and not _is_last(done.last, job)
+    return replace(
+        view, done=done.entries, snapshots=done.snapshots if job.publish else 0, resume=resume() if unfinished else None
+    )
+
+
+def _is_last(last: EntryId | None, job: Job) -> bool:
+    return last is not None and job.until is not None and last >= job.until

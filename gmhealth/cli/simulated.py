@@ -1,0 +1,123 @@
+"""Simulated events: made, planned, appended."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from gmhealth.cli.render import say
+from gmhealth.cli.times import id_at, parse_time
+from gmhealth.cli.trace import Trace
+from gmhealth.cli.views.games import SimulateView
+from gmhealth.core.events import EventType, HealthEvent, InvalidEntry, decode
+from gmhealth.core.plan import Row, fold
+from gmhealth.core.simulation import entry_fields
+from gmhealth.errors import ConfigError, GmhealthError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gmhealth.cli.session import Session
+
+
+def checked_entry(event: str, game_id: str, container_id: str, at_ms: int, details: Mapping[str, Any]) -> list[bytes]:
+    """The entry, checked with the consumer's own decoder."""
+    if event not in list(EventType):
+        raise ConfigError(f"there is no event type {event!r}", hint="one of " + ", ".join(EventType))
+    try:
+        fields = entry_fields(EventType(event), game_id, container_id, at_ms, details)
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{error.object!r} is not UTF-8", hint="an entry holds text only") from None
+    found = decode((b"0-1", fields))
+    if isinstance(found, InvalidEntry):
+        raise ConfigError(f"the consumer would refuse this entry: {found.reason}", hint="change --game-id or --at")
+    return fields
+
+
+def occurred_at_ms(text: str | None) -> int:
+    """When the event occurred; now if it is not said."""
+    if text is None:
+        return time.time_ns() // 1_000_000
+    moment, note = parse_time(text)
+    if note:
+        say(f"--at: {note}")
+    return id_at(moment).ms
+
+
+def details(pairs: list[str]) -> Mapping[str, Any]:
+    """`k=v` pairs; a value that is JSON (a number, true, null, an object) is taken as such."""
+    details: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise ConfigError(f"{pair!r} is no K=V", hint="write --set exit_code=137")
+        try:
+            details[name] = json.loads(value, parse_constant=_no_json)
+        except (ValueError, RecursionError):
+            details[name] = value
+    return details
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(name)  # Python's reader takes NaN and Infinity; no other does
+
+
+def named(fields: list[bytes]) -> dict[str, str]:
+    """The entry by name."""
+    texts = [part.decode() for part in fields]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def dry_run(opened: Session, fields: list[bytes]) -> SimulateView:
+    """The plan for the game's row as it is, by the same fold."""
+    from gmhealth.cli.rehearsal import game_plan
+
+    event = decode((b"0-1", fields))
+    assert isinstance(event, HealthEvent), "checked before"  # noqa: S101
+    rows = opened.parts.rows.load([event.game_id])
+    plan = fold([event], rows, {})
+    step, row = plan.steps[0], rows.get(event.game_id)
+    after = next((Row(change.status, change.current_turn, change.summary) for change in plan.changes), None)
+    return SimulateView(
+        target=opened.target,
+        fields=named(fields),
+        plan=game_plan(event.game_id, row, after, len(plan.snapshots)) if row and after else None,
+        outcome=step.outcome.value,
+    )
+
+
+def append_all(opened: Session, fields: list[bytes], game_id: str, count: int, rate: float | None) -> Trace:
+    """Append `count` entries, at most `rate` a second."""
+    trace = Trace(opened.parts, game_id)
+    try:
+        for index in range(count):
+            if rate and index:
+                time.sleep(1 / rate)
+            trace.append(fields)
+    except KeyboardInterrupt:
+        say(f"appended {len(trace.entry_ids):,} of {count:,} entries")
+        raise
+    return trace
+
+
+def not_consumed(opened: Session, trace: Trace, timeout: float) -> GmhealthError:
+    """Why the entry was not consumed in time."""
+    holder = opened.parts.rows.holder()
+    last = trace.entry_ids[-1]
+    if holder is None:
+        why, then = "nobody consumes", f"start one: {opened.command('consume')}"
+    else:
+        why, then = f"{holder} has not come to it", f"how far it is: {opened.command('status')}"
+    return GmhealthError(f"{last} was appended, but not consumed within {timeout:g} s: {why}", hint=then)
+
+
+def sent(opened: Session, fields: list[bytes], trace: Trace) -> SimulateView:
+    return SimulateView(
+        target=opened.target,
+        fields=named(fields),
+        entries=[str(entry_id) for entry_id in trace.entry_ids],
+        row_ms=trace.row_ms,
+        snapshot_ms=trace.snapshot_ms,
+        snapshot=trace.snapshot,
+    )

@@ -1,0 +1,47 @@
+"""What `gmhealth status` and `gmhealth doctor` show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gmhealth.cli.views import EntryView, GapView, LagView, TargetView
+from gmhealth.cli.views.games import RowView
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusView:
+    """`gmhealth status`. `state` is ok, behind or stopped."""
+
+    target: TargetView
+    state: str
+    consumer: str | None
+    offset: EntryView | None
+    lag: LagView
+    gap: GapView | None
+    events_per_minute: int
+    events_per_minute_exact: bool
+    dead_letters: int
+    by_status: dict[str, int]
+    by_summary: dict[str, int]
+    unhealthy: list[RowView]
+    unhealthy_total: int
+    looked_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckView:
+    """One thing that `gmhealth doctor` looked at. `result` is ok, warning or fail."""
+
+    name: str
+    result: str
+    found: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorView:
+    """`gmhealth doctor`."""
+
+    target: TargetView
+    checks: list[CheckView]

@@ -1,0 +1,41 @@
+"""What `gmhealth dead-letter` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gmhealth.cli.views import EntryView, TargetView
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetterView:
+    """A dead letter; `fields` keep what is no UTF-8 as \\xNN."""
+
+    id: str
+    source: EntryView
+    source_stream: str
+    reason: str
+    failed_at: datetime | None
+    fields: list[tuple[str, str]]
+    valid_now: bool
+    retried_as: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LettersView:
+    """`gmhealth dead-letter list`."""
+
+    target: TargetView
+    total: int
+    by_reason: dict[str, int]
+    letters: list[LetterView]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LettersDoneView:
+    """`gmhealth dead-letter retry` and `purge`."""
+
+    target: TargetView
+    done: dict[str, str]
+    left: dict[str, str]

@@ -1,0 +1,23 @@
+"""What `gmhealth offset show` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gmhealth.cli.views import EntryView, GapView, LagView, TargetView
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffsetView:
+    """`gmhealth offset show`."""
+
+    target: TargetView
+    offset: EntryView | None
+    first: EntryView | None
+    last: EntryView | None
+    length: int
+    lag: LagView
+    gap: GapView | None
+    consumer: str | None
+    last_commit_by: str | None
+    last_reset: dict[str, str] | None

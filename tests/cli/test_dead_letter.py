@@ -1,0 +1,210 @@
+"""`gmhealth dead-letter`: what could not be decoded is shown whole, sent again once, and deleted only when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+
+from gmhealth.adapters.redis_dead_letters import MOST_PARTS, RedisDeadLetters
+from gmhealth.core.netstring import pack
+from tests.cli.conftest import Run
+from tests.cli.world import LETTERS, RETRIED, STREAM, append, dump, event
+from tests.games import add_game
+
+
+def flat(fields: dict[str, str | bytes]) -> list[bytes]:
+    return [part if isinstance(part, bytes) else part.encode() for pair in fields.items() for part in pair]
+
+
+def put(client: redis.Redis, fields: list[bytes], reason: str = "event_type_unknown") -> str:
+    """A dead letter as an older version may have left it."""
+    letter = {
+        "source_stream": STREAM,
+        "source_id": "1-1",
+        "reason": reason,
+        "failed_at_ms": "1790000000000",
+        "fields": pack(fields),
+    }
+    found: Any = client.execute_command("XADD", LETTERS, "*", *(part for pair in letter.items() for part in pair))
+    return str(found.decode())
+
+
+VALID = flat(event("game-a", "container_oom"))
+INVALID = flat(event("game-a", "container_on_fire"))
+
+
+def stream(client: redis.Redis) -> list[list[bytes]]:
+    """Every entry of the health stream, byte for byte and in order."""
+    found: Any = client.xrange(STREAM)
+    return [[part for pair in named.items() for part in pair] for _, named in found]
+
+
+def test_what_the_consumer_refuses_is_listed_with_its_reason(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis
+) -> None:
+    source = append(redis_client, event("game-a", "container_on_fire"))
+    append(redis_client, event("", "container_oom"))
+    run("consume", "--once")
+    view = run_json("dead-letter", "list")
+    assert view["total"] == 2
+    assert view["by_reason"] == {"game_id_blank": 1, "event_type_unknown": 1}
+    assert [letter["reason"] for letter in view["letters"]] == ["game_id_blank", "event_type_unknown"]
+    assert view["letters"][1]["source"]["id"] == source
+    text = run("dead-letter", "list").stdout
+    assert "2 dead letters in gamemaster:dead_letters:health_events" in text
+    assert f"next: gmhealth dead-letter show {view['letters'][0]['id']}" in text
+    assert [letter["id"] for letter in run_json("dead-letter", "list", "-n", "1")["letters"]] == [
+        view["letters"][0]["id"]
+    ]
+
+
+def test_without_any_it_says_so(run: Run) -> None:
+    assert "there are no dead letters" in run("dead-letter", "list").stdout
+
+
+def test_one_is_shown_whole(run: Run, run_json: Callable[..., Any], redis_client: redis.Redis) -> None:
+    letter = put(redis_client, [*INVALID, b"\xff\x00", b"\x1b[31m"])
+    view = run_json("dead-letter", "show", letter)
+    assert view["fields"][-1] == ["\\xff\x00", "\x1b[31m"]
+    assert (view["valid_now"], view["retried_as"], view["source_stream"]) == (False, None, STREAM)
+    text = run("dead-letter", "show", letter).stdout
+    assert "\\xff\\x00" in text
+    assert f"mend what sends it; then gmhealth dead-letter purge {letter}" in text
+    valid = put(redis_client, VALID)
+    assert f"next: gmhealth dead-letter retry {valid}" in run("dead-letter", "show", valid).stdout
+
+
+def ids(client: redis.Redis) -> list[str]:
+    found: Any = client.xrange(LETTERS)
+    return [entry_id.decode() for entry_id, _ in found]
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "purge"])
+def test_one_that_is_not_there_is_exit_3(run: Run, command: str) -> None:
+    words = ["dead-letter", command, "5-5", *(["--yes"] if command != "show" else [])]
+    assert "there is no dead letter 5-5 in gamemaster:dead_letters" in run(*words, code=3).stderr
+
+
+@pytest.mark.parametrize("command", ["retry", "purge"])
+@pytest.mark.parametrize("words", [[], ["5-5", "--all"]])
+def test_it_takes_ids_or_all(run: Run, command: str, words: list[str]) -> None:
+    assert "it takes IDs or --all" in run("dead-letter", command, *words, "--yes", code=2).stderr
+
+
+def test_a_retry_sends_what_is_valid_now_byte_for_byte_and_marks_it(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    add_game(pg)
+    odd = [*VALID, b"extra \xff\x00", b"\r\n"]
+    good, bad = put(redis_client, odd), put(redis_client, INVALID)
+    view = run_json("dead-letter", "retry", "--all", "--yes")
+    assert list(view["done"]) == [good]
+    assert view["left"] == {bad: "still invalid: event_type_unknown"}
+    assert stream(redis_client) == [odd]
+    assert ids(redis_client) == [good, bad]
+    assert run_json("dead-letter", "show", good)["retried_as"] == view["done"][good]
+    again = run_json("dead-letter", "retry", "--all", "--yes")
+    assert again["left"][good] == f"retried before, as {view['done'][good]}"
+    assert stream(redis_client) == [odd]
+    assert f"gmhealth dead-letter purge {good}" in run("dead-letter", "show", good).stdout
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_retry_whose_answer_is_lost_is_neither_lost_nor_doubled(
+    run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """The connection dies before the script ran or after it: the same command again makes it right."""
+    first, second = put(redis_client, VALID), put(redis_client, [*VALID, b"n", b"2"])
+    retry = RedisDeadLetters.retry
+
+    def lose_the_answer(self: RedisDeadLetters, letter: Any) -> str | None:
+        from gmhealth.errors import Unavailable
+
+        if letter.letter_id == second and before:
+            raise Unavailable("Redis could not retry: connection lost")
+        done = retry(self, letter)
+        if letter.letter_id == second:
+            raise Unavailable("Redis could not retry: connection lost")
+        return done
+
+    with monkeypatch.context() as broken:
+        broken.setattr(RedisDeadLetters, "retry", lose_the_answer)
+        result = run("dead-letter", "retry", first, second, "--yes", code=5)
+    assert "1 of 2 were retried; the same command again does the rest" in result.stderr
+    run("dead-letter", "retry", first, second, "--yes")
+    assert stream(redis_client) == [VALID, [*VALID, b"n", b"2"]]
+
+
+def test_where_the_marks_cannot_be_kept_nothing_is_sent(run: Run, redis_client: redis.Redis) -> None:
+    letter = put(redis_client, VALID)
+    script = RedisDeadLetters(redis_client, letters=LETTERS, retried=RETRIED, stream=STREAM)
+    found = script.all()
+    kept = next(found)
+    redis_client.set(RETRIED, "no hash")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        script.retry(kept)
+    assert kept.letter_id == letter
+    assert redis_client.exists(STREAM) == 0
+
+
+def test_letters_of_any_size_come_back_whole(run: Run, run_json: Callable[..., Any], redis_client: redis.Redis) -> None:
+    many = [*VALID, *(part for number in range(1500) for part in (b"name %d" % number, b"v" * 10))]
+    large = [*VALID, b"large", b"\xfe" * 100_000]
+    letters = [put(redis_client, fields) for fields in (many, large)]
+    assert len(run_json("dead-letter", "show", letters[0])["fields"]) == 1505
+    assert len(run_json("dead-letter", "show", letters[1])["fields"][-1][1]) == 400_000  # as \xfe
+    text = run("dead-letter", "show", letters[1]).stdout
+    assert "(400,000 characters)" in text
+    assert len(text) < 10_000
+    run("dead-letter", "retry", "--all", "--yes")
+    assert stream(redis_client) == [many, large]
+
+
+def test_more_fields_than_a_script_can_append_are_left_with_the_reason(
+    run_json: Callable[..., Any], redis_client: redis.Redis
+) -> None:
+    fits = [*VALID, *(b"%d" % number for number in range(MOST_PARTS - len(VALID)))]
+    fitting, letter = put(redis_client, fits), put(redis_client, [*fits, b"one", b"more"])
+    view = run_json("dead-letter", "retry", "--all", "--yes")
+    assert list(view["done"]) == [fitting]
+    assert "too many" in view["left"][letter]
+
+
+def test_a_damaged_letter_is_left_with_the_reason(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis
+) -> None:
+    letter: Any = redis_client.xadd(LETTERS, {"reason": "x", "fields": "9:short,"})
+    assert run_json("dead-letter", "retry", "--all", "--yes")["left"] == {
+        letter.decode(): "damaged: its fields cannot be read"
+    }
+    assert "dead-letter purge" in run("dead-letter", "show", letter.decode()).stdout
+
+
+def test_many_letters_are_read_in_pages(run_json: Callable[..., Any], redis_client: redis.Redis) -> None:
+    for _ in range(250):
+        put(redis_client, VALID)
+    assert len(run_json("dead-letter", "retry", "--all", "--yes")["done"]) == 250
+    listed = run_json("dead-letter", "list", "--limit", "1000")["letters"]
+    assert len({letter["retried_as"] for letter in listed}) == 250
+
+
+def test_a_purge_deletes_what_it_names_and_its_mark(run: Run, redis_client: redis.Redis) -> None:
+    kept, gone = put(redis_client, VALID), put(redis_client, VALID)
+    run("dead-letter", "retry", "--all", "--yes")
+    assert "event_type_unknown" in run("dead-letter", "purge", gone, "--yes").stdout
+    assert ids(redis_client) == [kept]
+    assert redis_client.hkeys(RETRIED) == [kept.encode()]
+    run("dead-letter", "purge", "--all", "--yes")
+    assert (ids(redis_client), redis_client.exists(RETRIED)) == ([], 0)
+
+
+@pytest.mark.parametrize("command", ["retry", "purge"])
+def test_off_a_terminal_it_needs_yes(run: Run, redis_client: redis.Redis, pg: psycopg.Connection, command: str) -> None:
+    put(redis_client, VALID)
+    before = dump(redis_client, pg)
+    assert "--yes" in run("dead-letter", command, "--all", code=4).stderr
+    assert dump(redis_client, pg) == before

@@ -1,0 +1,126 @@
+"""Exit codes and the two lines that come with a failure: what happened, to what, and what to do next."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from gmhealth import errors
+from tests import daemon
+from tests.cli.conftest import Run
+from tests.cli.world import OFFSET, append, event
+from tests.games import add_game
+
+READING = [
+    ["status"],
+    ["inspect", "game-a"],
+    ["offset", "show"],
+    ["offset", "reset", "--to-end", "--yes"],
+    ["replay", "--from-id", "0-1"],
+    ["simulate", "container_oom", "-g", "game-a", "--yes"],
+    ["dead-letter", "list"],
+    ["dead-letter", "show", "1-1"],
+    ["dead-letter", "retry", "--all"],
+    ["dead-letter", "purge", "--all"],
+]
+IDS = [" ".join(words[:2]) for words in READING]
+
+
+def test_the_codes_are_those_of_the_help() -> None:
+    codes = {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.GmhealthError)
+    }
+    assert codes == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("words", READING, ids=IDS)
+def test_a_server_that_cannot_be_reached_is_exit_5_after_a_few_seconds(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setenv("GMHEALTH_REDIS_URL", "redis://:s3cr3t@127.0.0.1:1/0")
+    told = run(*words, code=5).stderr
+    assert "gmhealth: Redis could not " in told
+    assert "→ " in told
+    assert "s3cr3t" not in told
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["inspect", "game-a"], ["offset", "show"], ["replay", "--from-id", "0-1"]]
+)
+def test_a_database_that_cannot_be_reached_is_exit_5(
+    run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    append(redis_client, event("game-a", "container_oom"))
+    monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", "postgresql://me:s3cr3t@127.0.0.1:1/x")
+    told = run(*words, code=5).stderr
+    assert "gmhealth: PostgreSQL could not connect" in told
+    assert "s3cr3t" not in told
+
+
+@pytest.mark.parametrize("words", [*READING, ["doctor"]])
+def test_without_settings_it_is_exit_2_and_says_which_are_missing(words: list[str]) -> None:
+    done = daemon.run(words, {})
+    assert done.returncode == 2
+    assert "GMHEALTH_REDIS_URL and GMHEALTH_POSTGRES_DSN are not set" in done.stderr
+    assert "--embedded" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["status", "--nonsense"], "No such option: --nonsense"),
+        (["statuss"], "Did you mean 'status'"),
+        (["inspect"], "Missing argument 'GAME_ID'"),
+        (["replay", "--from-id", "1-1", "--rate", "0"], "--rate"),
+        (["status", "-o", "xml"], "xml"),
+        (["inspect", "g", "--events", "0"], "--events"),
+    ],
+)
+def test_what_is_no_command_line_is_exit_2(run: Run, words: list[str], told: str) -> None:
+    assert told in run(*words, code=2).stderr
+
+
+def test_a_key_of_the_wrong_type_is_exit_1_with_what_to_check(run: Run, redis_client: redis.Redis) -> None:
+    redis_client.lpush(OFFSET, "x")
+    told = run("offset", "show", code=1).stderr
+    assert "WRONGTYPE" in told
+    assert "→ the key holds something else" in told
+
+
+def test_a_table_that_is_not_there_is_exit_1(run: Run, pg: psycopg.Connection) -> None:
+    pg.execute("DROP TABLE runtime_records")
+    told = run("status", code=1).stderr
+    assert 'relation "runtime_records" does not exist' in told
+    assert "GMHEALTH_POSTGRES_TABLE" in told
+
+
+def test_a_closed_pipe_is_no_traceback(environ: dict[str, str], pg: psycopg.Connection) -> None:
+    """`gmhealth status | head -1`"""
+    for number in range(300):
+        add_game(pg, f"game-{number}", status="engine_unreachable")
+    words = daemon.command("status", "--games", "300")
+    process = subprocess.Popen(words, env=daemon.environment(environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    process.wait(30)
+    process.stderr.close()
+
+
+def test_no_message_shows_a_secret_of_the_settings(
+    run: Run, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GMHEALTH_REDIS_URL", "nonsense://:s3cr3t@host")
+    assert "s3cr3t" not in run("status", code=2).output
+    monkeypatch.setenv("GMHEALTH_REDIS_URL", environ["GMHEALTH_REDIS_URL"])
+    monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", "postgresql://me:s3cr3t@[bad")
+    assert "s3cr3t" not in run("status", code=2).output

@@ -1,0 +1,150 @@
+"""`--help`: examples first, whole lines, and nothing heavy loaded for it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from gmhealth.cli import app
+from gmhealth.cli.help import paragraphs
+from tests import daemon
+
+
+def _commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    if isinstance(command, TyperGroup):
+        for name, found in command.commands.items():
+            yield from _commands(found, *path, name)
+
+
+COMMANDS = dict(_commands(get_command(app)))
+LEAVES = [path for path, command in COMMANDS.items() if not isinstance(command, TyperGroup)]
+IDS = [" ".join(path) or "gmhealth" for path in COMMANDS]
+
+
+def shown(*path: str, columns: int = 80) -> list[str]:
+    result = CliRunner().invoke(app, [*path, "--help"], prog_name="gmhealth", env={"COLUMNS": str(columns)})
+    assert result.exit_code == 0
+    return result.stdout.splitlines()
+
+
+def examples(lines: list[str]) -> list[str]:
+    before_usage = lines[: next(index for index, line in enumerate(lines) if line.startswith("Usage: "))]
+    return [line.strip() for line in before_usage if line.startswith("  gmhealth ")]
+
+
+def test_all_commands_are_there() -> None:
+    assert {" ".join(path) for path in LEAVES} == {
+        "consume",
+        "replay",
+        "inspect",
+        "offset show",
+        "offset reset",
+        "simulate",
+        "status",
+        "doctor",
+        "dead-letter list",
+        "dead-letter show",
+        "dead-letter retry",
+        "dead-letter purge",
+    }
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=IDS)
+def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
+    assert [line for line in shown(*path) if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=IDS)
+def test_help_begins_with_two_examples_that_are_commands(path: tuple[str, ...]) -> None:
+    found = examples(shown(*path))
+    assert len(found) >= 2
+    for example in found:
+        words = [word for word in shlex.split(example) if word != "--embedded"][1:]
+        at: tuple[str, ...] = ()
+        while isinstance(COMMANDS[at], TyperGroup):
+            at = (*at, words.pop(0))
+        assert at[: len(path)] == path
+        COMMANDS[at].make_context(" ".join(at), words)  # parsed as it would be, without being run
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=IDS)
+def test_an_example_is_one_line_whatever_the_width(path: tuple[str, ...]) -> None:
+    assert examples(shown(*path, columns=50)) == examples(shown(*path))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=IDS)
+def test_every_paragraph_of_the_docstring_is_shown(path: tuple[str, ...]) -> None:
+    text = "".join("".join(shown(*path)).split())
+    for paragraph in paragraphs(COMMANDS[path].help):
+        assert "".join(paragraph.split()) in text
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=IDS)
+def test_every_option_says_what_it_is_for_and_no_type_is_a_class_name(path: tuple[str, ...]) -> None:
+    for param in COMMANDS[path].params:
+        assert param.help, param.name
+    options = [line for line in shown(*path) if re.match(r" {2}(-|[A-Z_]+ )", line)]
+    assert [line for line in options if re.search(r"<(int|str|float|bool|list|path|file)", line)] == []
+
+
+def test_one_letter_means_one_thing() -> None:
+    meanings: dict[str, set[str]] = {}
+    for command in COMMANDS.values():
+        for param in command.params:
+            short = [opt for opt in param.opts if len(opt) == 2]
+            for letter in short:
+                meanings.setdefault(letter, set()).add(next(opt for opt in param.opts if len(opt) > 2))
+    assert meanings == {
+        "-o": {"--output"},
+        "-y": {"--yes"},
+        "-g": {"--game-id"},
+        "-f": {"--follow"},
+        "-w": {"--watch"},
+        "-n": {"--events", "--games", "--count", "--limit"},  # how many
+    }
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    result = CliRunner().invoke(app, [], prog_name="gmhealth")
+    assert result.exit_code == 2
+    assert "Usage: gmhealth" in result.output
+
+
+def loaded(*words: str) -> set[str]:
+    """The packages that a command has loaded when it ends."""
+    program = (
+        "import sys; sys.argv = ['gmhealth', *sys.argv[1:]]\n"
+        "import atexit; atexit.register(lambda: print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr))\n"
+        "from gmhealth.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env=daemon.environment({}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("replay", "--help")], ids=" ".join)
+def test_help_loads_no_driver_no_rich_and_no_pydantic(words: tuple[str, ...]) -> None:
+    found = loaded(*words)
+    assert "typer" in found
+    assert found & {"redis", "psycopg", "hiredis", "rich", "pydantic"} == set()
+
+
+def test_an_entry_is_printed_without_any_driver() -> None:
+    found = loaded("simulate", "container_oom", "--game-id", "g", "--print")
+    assert found & {"redis", "psycopg", "rich"} == set()

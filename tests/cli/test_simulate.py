@@ -1,0 +1,177 @@
+"""`gmhealth simulate`: the event Runtime Manager would append, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+
+from gmhealth.cli.simulated import details
+from gmhealth.core.events import EventType, HealthEvent, decode
+from gmhealth.core.simulation import SIMULATED_CONTAINER
+from tests import daemon
+from tests.cli.conftest import Run
+from tests.cli.world import OFFSET, STREAM, dump
+from tests.eventually import eventually
+from tests.games import add_game, game
+
+
+def entries(client: redis.Redis) -> list[dict[str, str]]:
+    found: Any = client.xrange(STREAM)
+    return [{name.decode(): value.decode() for name, value in named.items()} for _, named in found]
+
+
+@pytest.mark.parametrize("kind", EventType)
+def test_every_event_type_is_one_that_the_consumer_reads(run: Run, redis_client: redis.Redis, kind: str) -> None:
+    run("simulate", kind, "--game-id", "game-a", "--at", "2026-11-23T03:15:00Z", "--yes")
+    [named] = entries(redis_client)
+    fields = [part.encode() for pair in named.items() for part in pair]
+    assert isinstance(decode((b"1-1", fields)), HealthEvent)
+    assert list(named) == ["game_id", "container_id", "event_type", "occurred_at_ms", "details"]
+    assert (named["game_id"], named["event_type"], named["occurred_at_ms"]) == ("game-a", kind, "1795403700000")
+    assert named["container_id"] == SIMULATED_CONTAINER
+    assert isinstance(json.loads(named["details"]), dict)
+
+
+def test_details_and_container_are_as_given(run: Run, redis_client: redis.Redis) -> None:
+    options = ["--set", "exit_code=9", "--set", "oom=true", "--set", "note=a=b", "--container-id", "0123456789ab"]
+    run("simulate", "container_exited", "-g", "game-a", *options, "--yes")
+    [named] = entries(redis_client)
+    assert json.loads(named["details"]) == {"exit_code": 9, "oom": True, "note": "a=b"}
+    assert named["container_id"] == "0123456789ab"
+
+
+@pytest.mark.parametrize("value", ["NaN", "[" * 100_000, "{", "text"])
+def test_a_detail_that_is_no_json_is_text(value: str) -> None:
+    assert details([f"k={value}"]) == {"k": value}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["container_on_fire", "-g", "game-a"], 2, "there is no event type 'container_on_fire'"),
+        (["container_oom", "-g", " "], 2, "game_id_blank"),
+        (["container_oom", "-g", "x" * 300], 2, "game_id_too_long"),
+        (["container_oom", "-g", "bad\udcff"], 2, "is not UTF-8"),
+        (["container_oom", "-g", "game-a", "--at", "soon"], 2, "is no time"),
+        (["container_oom", "-g", "game-a", "--set", "x"], 2, "'x' is no K=V"),
+        (["container_oom"], 2, "--game-id"),
+    ],
+)
+def test_what_the_contract_forbids_is_refused(
+    run: Run, redis_client: redis.Redis, words: list[str], code: int, told: str
+) -> None:
+    assert told in run("simulate", *words, "--yes", code=code).stderr
+    assert redis_client.exists(STREAM) == 0
+
+
+def test_print_shows_the_exact_entry_and_sends_nothing(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis
+) -> None:
+    words = ("simulate", "container_oom", "-g", "game-a", "--at", "2026-11-23T03:15:00Z", "--print")
+    assert run_json(*words)["fields"] == {
+        "game_id": "game-a",
+        "container_id": "simulated000",
+        "event_type": "container_oom",
+        "occurred_at_ms": "1795403700000",
+        "details": '{"exit_code":137}',
+    }
+    assert "not sent" in run(*words).stdout
+    assert redis_client.dbsize() == 0
+
+
+def test_a_dry_run_shows_the_plan_for_the_row_as_it_is_and_sends_nothing(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    add_game(pg)
+    before = dump(redis_client, pg)
+    view = run_json("simulate", "container_oom", "-g", "game-a", "--dry-run")
+    assert (view["outcome"], view["plan"]["status"], view["plan"]["status_after"]) == (
+        "swapped",
+        "running",
+        "engine_unreachable",
+    )
+    assert "running -> engine_unreachable" in run("simulate", "container_oom", "-g", "game-a", "--dry-run").stdout
+    assert run_json("simulate", "probe_recovered", "-g", "game-a", "--dry-run")["outcome"] == "conflict"
+    assert dump(redis_client, pg) == before
+
+
+def test_a_dry_run_for_no_game_says_so(run: Run) -> None:
+    assert "no such game" in run("simulate", "container_oom", "-g", "game-x", "--dry-run").stdout
+
+
+def test_many_are_appended_at_a_rate(
+    run_json: Callable[..., Any], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("gmhealth.cli.simulated.time.sleep", waited.append)
+    view = run_json("simulate", "probe_failed", "-g", "game-a", "--count", "4", "--rate", "50", "--yes")
+    assert len(view["entries"]) == len(entries(redis_client)) == 4
+    assert waited == [0.02] * 3
+
+
+def test_interrupted_it_says_how_many_it_appended(
+    run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gmhealth.cli.simulated.time.sleep", interrupt)
+    words = ("simulate", "probe_failed", "-g", "game-a", "-n", "9", "--rate", "1", "--yes")
+    assert "appended 1 of 9 entries" in run(*words, code=130).stderr
+
+
+def test_against_other_servers_than_the_embedded_ones_it_needs_yes(run: Run, redis_client: redis.Redis) -> None:
+    result = run("simulate", "container_oom", "-g", "game-a", code=4)
+    assert "--yes" in result.stderr
+    assert redis_client.exists(STREAM) == 0
+
+
+@pytest.mark.usefixtures("live")
+def test_it_waits_until_row_and_snapshot_show_it(
+    run: Run, run_json: Callable[..., Any], pg: psycopg.Connection
+) -> None:
+    add_game(pg)
+    view = run_json("simulate", "container_oom", "-g", "game-a", "--wait", "--yes")
+    assert game(pg)[::2] == ("engine_unreachable", "oom")
+    assert view["snapshot"]["runtime_status"] == "engine_unreachable"
+    assert view["row_ms"] > 0
+    assert view["snapshot_ms"] > 0
+    again = run("simulate", "container_oom", "-g", "game-a", "--wait", "--yes").stdout
+    assert "none: this health was sent last (debounced)" in again
+    assert "none: no such game" in run("simulate", "container_oom", "-g", "game-x", "--wait", "--yes").stdout
+
+
+def test_a_wait_without_a_consumer_says_that_there_is_none(run: Run) -> None:
+    result = run("simulate", "container_oom", "-g", "game-a", "--wait", "--timeout", "0", "--yes", code=1)
+    assert "was appended, but not consumed within 0 s: nobody consumes" in result.stderr
+    assert "→ start one: gmhealth consume" in result.stderr
+
+
+def test_a_wait_for_a_consumer_that_does_not_come_names_it(run: Run, pg: psycopg.Connection) -> None:
+    pg.execute("SET application_name = 'a busy consumer'")
+    pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
+    result = run("simulate", "container_oom", "-g", "game-a", "--wait", "--timeout", "0.05", "--yes", code=1)
+    assert "a busy consumer" in result.stderr
+    assert "has not come to it" in result.stderr
+
+
+def test_the_command_that_consume_shows_works_from_a_second_terminal(tmp_path: Path) -> None:
+    """`consume` on embedded servers names it; it needs no confirmation there."""
+    log, environ = tmp_path / "consume.log", {"GMHEALTH_EMBEDDED_DIR": str(tmp_path / "state")}
+    with daemon.started(["--embedded", "consume"], environ, log) as process:
+        eventually(lambda: "info    consuming" in log.read_text(), within=60)
+        told = next(line for line in log.read_text().splitlines() if "second terminal" in line)
+        program, *words = told.partition("second terminal: ")[2].split()
+        assert (program, words[:3]) == ("gmhealth", ["--embedded", "simulate", "container_oom"])
+        done = daemon.run(words, environ)
+        assert done.returncode == 0, done.stderr
+        assert "engine_unreachable, oom, turn 12" in done.stdout
+        assert "next: gmhealth --embedded inspect game-andromeda" in done.stdout
+        process.terminate()
+        process.wait(30)
