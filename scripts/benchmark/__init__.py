@@ -1,0 +1,1 @@
+"""Measures gmhealth beside what one would use instead: run it as `scripts/bench`."""
