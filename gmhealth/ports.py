@@ -26,12 +26,14 @@ class Saved:
     """What Redis holds of a consumer: the offset as it is written, and the mark of the last commit.
 
     `text` is None while nothing was saved. It is kept as written, because the fence compares texts ("5" and "5-0"
-    are one place and two texts).
+    are one place and two texts). `committed` is the offset that the last batch left: where it differs from `text`,
+    somebody has moved the offset since.
     """
 
     text: str | None
     mark: str | None
     entry_id: EntryId = START
+    committed: str | None = None
 
 
 class Read(NamedTuple):
@@ -84,7 +86,8 @@ class Ledger(Protocol):
     def commit(self, commit: Commit) -> Saved | None:
         """Append snapshots and dead letters and move the offset in one atomic, fenced step (I5).
 
-        None: it was applied, all of it. Otherwise nothing was, because the offset is now the returned one (I6).
+        None: it was applied, all of it. Otherwise nothing was, because the offset has moved, or somebody else has
+        committed, and now the returned one stands (I6).
         After `Unavailable`, `saved().mark` tells whether it was applied.
         """
 

@@ -16,8 +16,9 @@ from typing import Final
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.batch_size import next_limit
 from gmhealth.core.continuity import Break, Place, examine
-from gmhealth.core.entry import Entry, EntryId
+from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry, decode
+from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.ports import (
@@ -190,16 +191,32 @@ class Worker:
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
         saved = self._ledger.saved()
-        taking_over = self._saved is None or self._standing_by
-        if self._saved is None:
-            self._adopt(saved)
         if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
             self._applied(self._unsettled)
+        taking_over = self._saved is None or self._standing_by
+        if taking_over:
+            self._owe_skipped(saved)
+        if self._saved is None:
+            self._adopt(saved)
         self._unsettled, self._in_doubt, self._standing_by = None, False, False
         if self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
             self._follow(saved)
         if taking_over:
             self._observe(Active(self._place.offset))
+
+    def _owe_skipped(self, saved: Saved) -> None:
+        """Owe a word about the batch that a dead writer may have had in hand when the offset was moved past it.
+
+        Its rows may be written and its snapshots not sent, and nobody will read it again (I3). Comes before `saved`
+        is adopted: should this read fail, the move is seen again.
+        """
+        left = EntryId.parse(saved.committed or "") or START
+        if not self._job.moves_offset or saved.entry_id <= left:
+            return
+        for entry in self._stream.read_range(left, saved.entry_id, self._job.batch_size).entries:
+            event = decode(entry)
+            if isinstance(event, HealthEvent) and EFFECTS[event.type].transition is not None:
+                self._owed[event.game_id] = event.occurred_at_ms
 
     def _moved(self, saved: Saved) -> bool:
         return self._job.moves_offset and saved.text != self._fence
@@ -214,12 +231,17 @@ class Worker:
             self._place, self._hand = Place(saved.entry_id), None
 
     def _follow(self, saved: Saved) -> None:
-        """Somebody else moved the offset, or wrote: they win (I6)."""
-        old = self._fence
+        """Somebody else moved the offset, or wrote: they win (I6).
+
+        Adopting another offset always leaves our mark. Where only the mark has changed it does not: two workers would
+        answer each other's marks for ever.
+        """
+        self._owe_skipped(saved)
+        old, moved = self._fence, self._moved(saved)
         self._adopt(saved)
         self._forget_all()
         self._observe(OffsetMoved(old, saved.text, len(self._owed)))
-        if self._hand is None:
+        if self._hand is None and (moved or self._owed):
             self._repair()
 
     def _repair(self) -> None:

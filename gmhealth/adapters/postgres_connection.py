@@ -59,8 +59,8 @@ PERMANENT_CONNECT: Final[Mapping[str, str]] = {
     "password authentication failed": "check the user and the password of GMHEALTH_POSTGRES_DSN",
     "no password supplied": "put the password into GMHEALTH_POSTGRES_PASSWORD_FILE",
     "pg_hba.conf": "the server does not admit this user from here: its pg_hba.conf decides",
-    "does not exist": "check the user and the database of GMHEALTH_POSTGRES_DSN",
     "certificate": "check sslrootcert, sslcert and sslkey of GMHEALTH_POSTGRES_DSN",
+    "does not exist": "check the user and the database of GMHEALTH_POSTGRES_DSN",
 }
 """libpq gives no SQLSTATE for a refused connection, only words (libpq manual, PQerrorMessage)."""
 

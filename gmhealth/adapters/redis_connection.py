@@ -77,6 +77,7 @@ def connect(url: str, *, password: str | None = None, client_name: str = "gmheal
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
             client_name=client_name,
+            driver_info=None,  # two round trips, and two lines in the ACL log of a user who may not tell it
             redis_connect_func=_connect_to_primary,
             **options,
         )

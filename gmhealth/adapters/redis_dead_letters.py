@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import redis
@@ -15,7 +15,7 @@ from gmhealth.adapters.redis_look import RedisLook
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.netstring import unpack
 
-RETRY_SCRIPT: Final = files("gmhealth.adapters").joinpath("retry.lua").read_text(encoding="utf-8")
+RETRY_SCRIPT: Final = Path(__file__).with_name("retry.lua").read_text(encoding="utf-8")
 MOST_PARTS: Final = 7_900
 """Names and values that a script can hand to one XADD: Lua's `unpack` takes less than 8,000."""
 PAGE: Final = 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import redis
@@ -14,7 +14,7 @@ from gmhealth.adapters.redis_ledger import LedgerKeys
 from gmhealth.core.entry import Entry, EntryId
 
 PAGE: Final = 1000
-MAY_SCRIPT: Final = files("gmhealth.adapters").joinpath("may.lua").read_text(encoding="utf-8")
+MAY_SCRIPT: Final = Path(__file__).with_name("may.lua").read_text(encoding="utf-8")
 
 
 class RedisLook:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import redis
@@ -13,7 +13,7 @@ from gmhealth.adapters.redis_connection import round_trip, translated, unless_er
 from gmhealth.core.entry import EntryId
 from gmhealth.ports import Saved
 
-RESET_SCRIPT: Final = files("gmhealth.adapters").joinpath("reset.lua").read_text(encoding="utf-8")
+RESET_SCRIPT: Final = Path(__file__).with_name("reset.lua").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gmhealth import __version__
-from gmhealth.cli import consume, dead_letter, doctor, inspect, offset, replay, simulate, status
 from gmhealth.cli.boundary import Commands
 from gmhealth.cli.globals import Globals
-from gmhealth.cli.help import Command
+from gmhealth.cli.modules import Modules
+
+
+class Program(Commands):
+    """`gmhealth` itself."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Modules()  # type: ignore[assignment]  # nothing is ever put in
+
 
 app = typer.Typer(
-    cls=Commands,
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a traceback's locals hold passwords
     rich_markup_mode=None,  # and no Rich for help and usage errors: see help.py
@@ -63,13 +71,3 @@ def gmhealth(
     5 a dependency cannot be reached, 6 a check found a problem, 130 interrupted.
     """
     ctx.obj = Globals(config, {"embedded": embedded, "log_level": log_level, "log_format": log_format})
-
-
-app.command(cls=Command)(status.status)
-app.command(cls=Command)(inspect.inspect)
-app.command(cls=Command)(replay.replay)
-app.add_typer(offset.app, name="offset")
-app.command(cls=Command)(doctor.doctor)
-app.add_typer(dead_letter.app, name="dead-letter")
-app.command(cls=Command)(simulate.simulate)
-app.command(cls=Command)(consume.consume)

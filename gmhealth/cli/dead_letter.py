@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis_dead_letters import DeadLetter
     from gmhealth.cli.views.letters import LettersDoneView, LettersView, LetterView
 
-app = typer.Typer(cls=Commands, no_args_is_help=True)
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
 Ids = Annotated[list[str] | None, typer.Argument(help="Dead letters, by ID.", metavar="ID")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -109,7 +109,8 @@ def _snapshot(sent: SnapshotView | None) -> str:
 def _next(opened: Session, view: InspectView) -> str:
     game_id = view.row.game_id
     if view.events:
-        return opened.command("replay", "--from-id", view.events[0].entry.id, "--game-id", game_id, "--dry-run")
+        first = next((each for each in view.events if each.outcome == "skipped"), view.events[0])
+        return opened.command("replay", "--from-id", first.entry.id, "--game-id", game_id, "--dry-run")
     if view.scanned_all:
         return f"{opened.command('status')}: the stream has no event of this game"
     return opened.command("inspect", game_id, "--scan", 10 * view.scanned)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gmhealth.cli.times import span, time_of
 from gmhealth.cli.views import EntryView, GapView, LagView
@@ -19,8 +18,7 @@ COUNTED: Final = 10_000
 """So many entries are counted one by one; a longer lag is estimated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """The saved offset against the stream."""
 
     saved: Saved

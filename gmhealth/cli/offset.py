@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gmhealth.cli.views import EntryView
     from gmhealth.cli.views.offset import OffsetView
 
-app = typer.Typer(cls=Commands, no_args_is_help=True)
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -73,7 +73,10 @@ def rehearse(parts: Parts, job: Job, stop: Stop, on: Count = no_count) -> Rehear
     from gmhealth import bootstrap
 
     found = Rehearsal(RehearsalRows(parts.rows), on)
-    bootstrap.rehearsal(parts, found.rows, found.ledger, job, found).run(stop)
+    try:
+        bootstrap.rehearsal(parts, found.rows, found.ledger, job, found).run(stop)
+    finally:
+        parts.rows.close()  # once all games are known it idles, and may have been ended as frozen
     return found
 
 

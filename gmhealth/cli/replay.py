@@ -67,7 +67,7 @@ def replay(
         job = wishes.job(wanted, opened.settings.batch_size)
         view = replaying.plan(opened, wanted, job)
         if dry_run:
-            show(view, output, *_planned(view))
+            show(view, output, *_planned(view), f"next: {replaying.next_step(opened, wanted)}")
             return
         opened.parts.rows.close()  # a session may not idle while a person thinks
         _ask(view, yes=yes)
@@ -91,7 +91,7 @@ def _ask(view: ReplayView, *, yes: bool) -> None:
         confirm("Go ahead? (--health-only would leave the statuses alone)", yes=yes)
 
 
-def _planned(view: ReplayView) -> Iterator[Part | str]:
+def _planned(view: ReplayView) -> Iterator[Part]:
     changes = sum(game.status != game.status_after for game in view.games)
     pairs = [
         ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
@@ -107,7 +107,6 @@ def _planned(view: ReplayView) -> Iterator[Part | str]:
     if view.games:
         rows = [_game(game) for game in sorted(view.games, key=lambda game: game.status == game.status_after)]
         yield Grid("Games, now -> after", ("game", "status", "health", "snapshots"), rows)
-    yield "next: the same without --dry-run; with --health-only it leaves statuses alone"
 
 
 def _stale(view: ReplayView) -> str:

@@ -60,11 +60,21 @@ def refuse_beside_consumer(opened: Session, wanted: Range) -> None:
     """Refuse while somebody holds the writer's lock; tell which reset has the holder run the range."""
     holder = opened.parts.rows.holder()
     if holder is not None:
-        before = str(last_before(opened.parts, wanted.first))
         raise Refused(
             f"a live consumer holds the writer's lock: {holder}; nothing was changed",
-            hint=f"to have it run the range itself: {opened.command('offset', 'reset', '--to-id', before)}",
+            hint=f"to have it run the range itself: {_reset(opened, wanted)}",
         )
+
+
+def next_step(opened: Session, wanted: Range) -> str:
+    """What to do after a dry run: the replay, or the reset that has a live consumer do it."""
+    if opened.parts.rows.holder() is None:
+        return "the same without --dry-run; with --health-only it leaves statuses alone"
+    return f"a consumer is live and can run it, for every game: {_reset(opened, wanted)}"
+
+
+def _reset(opened: Session, wanted: Range) -> str:
+    return opened.command("offset", "reset", "--to-id", str(last_before(opened.parts, wanted.first)))
 
 
 def plan(opened: Session, wanted: Range, job: Job) -> ReplayView:

@@ -88,7 +88,7 @@ def examine(place: Place, state: StreamState, hand: Sequence[Entry] = ()) -> tup
         return Place(), StreamBehind(place.offset, state.last_generated)
     if place.count is not None and state.entries_added is not None and state.entries_added < place.count:
         place = Place(place.offset)  # another stream, whose IDs went on from there: what was counted says nothing here
-    if not hand and (state.last_generated == place.offset or state.length == 0):
+    if not hand and (state.last is None or state.last <= place.offset):
         return _at_the_end(place, state)
     return _trimmed(place, state, hand)
 

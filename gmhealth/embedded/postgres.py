@@ -174,4 +174,6 @@ def _unprivileged() -> list[str]:
         )
     nobody = pwd.getpwnam("nobody")
     identity = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-    return [setpriv, *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
+    kept = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    # access(2) ignores capabilities for anybody but root unless told not to, and initdb asks it for its own programs.
+    return [setpriv, *identity, *kept, "--securebits=+no_setuid_fixup", "--"]

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 LOGGER: Final = logging.getLogger("gmhealth")
 _PLAIN: Final = re.compile(r"[\w.:/+@#-]+", re.ASCII)
+LONGEST: Final = 1000
+"""Characters of one value; what is longer is a server's error text gone wild, or hostile."""
 _PRIORITY: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
 def set_up(level: str, form: str, environ: Mapping[str, str]) -> None:
-    """Send log lines to standard error in `form`; `auto` takes the journal's where that is what listens."""
+    """Send log lines to standard error in `form`; `auto` is the journal's where that listens, else a person's."""
     if form == "auto":
         form = "journal" if _is_journal(environ) else "console"
     handler = logging.StreamHandler(sys.stderr)
@@ -34,6 +36,8 @@ def log(level: int, message: str, **fields: Any) -> None:
 
 def _is_journal(environ: Mapping[str, str]) -> bool:
     """Whether standard error is the journal's socket (systemd.exec(5), $JOURNAL_STREAM)."""
+    if sys.stderr is None:  # closed by whoever started us
+        return False
     try:
         found = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):
@@ -46,10 +50,23 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
     return fields
 
 
-def _quoted(value: Any) -> str:
-    """`value` as one word of printable ASCII, so that it cannot end the line or steer a terminal."""
+def _shown(value: Any) -> Any:
+    """`value` as it may stand in a line: a number, a word for nothing, or text of a bounded length."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+def _dumped(value: Any) -> str:
+    """JSON of printable ASCII only: what it holds can neither end the line nor steer a terminal."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def _quoted(value: Any) -> str:
+    """`value` as one word of printable ASCII."""
+    text = str(_shown(value))
+    return text if _PLAIN.fullmatch(text) else _dumped(text)
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -80,8 +97,8 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format one line."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": time, "level": record.levelname.lower(), "message": record.getMessage(), **_fields(record)}
-        return json.dumps(line, default=str)
+        fields = {name: _shown(value) for name, value in _fields(record).items()}
+        return _dumped({**fields, "time": time, "level": record.levelname.lower(), "message": record.getMessage()})
 
 
 FORMATTERS: Final = {"console": ConsoleFormatter, "json": JsonFormatter, "journal": JournalFormatter}

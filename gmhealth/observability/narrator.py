@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields
 from logging import DEBUG, ERROR, INFO, WARNING
 
 from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
 from gmhealth.core.entry import EntryId
-from gmhealth.core.events import HealthEvent
+from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.plan import Outcome
 from gmhealth.observability.logs import LOGGER, log
 from gmhealth.ports import Active, BatchDone, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
@@ -34,6 +36,8 @@ def narrate(notice: Notice) -> None:
         _batch(notice)
     elif not isinstance(notice, Idle):
         level, message = MESSAGES[type(notice)]
+        if isinstance(notice, Waiting) and notice.attempt & (notice.attempt - 1):
+            level = DEBUG  # said at the tries 1, 2, 4, 8, …: an outage of a day is a dozen lines
         log(level, message, **{field.name: _plain(getattr(notice, field.name)) for field in fields(notice)})
 
 
@@ -51,11 +55,30 @@ def _event(event: HealthEvent) -> dict[str, object]:
     return {"entry_id": event.entry_id.decode("latin-1"), "game_id": event.game_id, "type": event.type}
 
 
+def _id(invalid: InvalidEntry) -> str:
+    return invalid.entry[0].decode("latin-1")
+
+
+def _dead_letters(invalid: Sequence[InvalidEntry]) -> None:
+    """A line a batch, however many there are."""
+    reasons = Counter(each.reason.value for each in invalid)
+    log(
+        WARNING,
+        "dead letters",
+        count=len(invalid),
+        first=_id(invalid[0]),
+        last=_id(invalid[-1]),
+        **dict(sorted(reasons.items())),
+    )
+
+
 def _batch(done: BatchDone) -> None:
-    for invalid in done.invalid:
-        log(WARNING, "dead letter", entry_id=invalid.entry[0].decode("latin-1"), reason=invalid.reason)
+    if done.invalid:
+        _dead_letters(done.invalid)
     if not LOGGER.isEnabledFor(logging.DEBUG):
         return
+    for invalid in done.invalid:
+        log(DEBUG, "dead letter", entry_id=_id(invalid), reason=invalid.reason)
     for step in done.plan.steps:
         if step.outcome is Outcome.CONFLICT:
             log(DEBUG, "conflict: the status is not the expected one", **_event(step.event), status=step.status)

@@ -78,19 +78,18 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     scale = scale_of(options)
     available = {**SECTIONS, **QUICK_SECTIONS} if options.quick else SECTIONS
-    names = list(options.only or (QUICK_SECTIONS if options.quick else SECTIONS))
+    names = () if options.profile else options.only or (QUICK_SECTIONS if options.quick else SECTIONS)
     with servers() as running:
         here = machine(running)
         print(here, end="\n\n", flush=True)
-        if options.profile:
-            print(stages.table(stages.profile(running, scale, options.batch_size)))
-            return 0
-        lines, failures = measure(names, available, running, scale)
-    print(table(lines))
+        lines, failures = measure(list(names), available, running, scale)
+        profile = stages.profile(running, scale, options.batch_size) if options.profile else None
+    print(table(lines) if profile is None else stages.table(profile))
     for failure in failures:
         print(f"bench: {failure}", file=sys.stderr)
     if options.json:
-        found = {"machine": here, "lines": [line.as_json() for line in lines], "failures": failures}
+        rounds = None if profile is None else [result.details for result in profile]
+        found = {"machine": here, "lines": [line.as_json() for line in lines], "profile": rounds, "failures": failures}
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 1 if failures else 0
 

@@ -117,6 +117,10 @@ def test_an_event_that_a_reset_skipped_is_told_from_the_row(
     outcomes = [("container_oom", "swapped"), ("container_started", "skipped"), ("probe_recovered", "skipped")]
     assert told(view)[1:] == outcomes
     assert why(view)[2] == "not applied: the row's health is still oom; was it skipped by a reset?"
+    skipped = view["events"][2]["entry"]["id"]
+    assert (
+        f"next: gmhealth replay --from-id {skipped} --game-id game-lost --dry-run" in run("inspect", "game-lost").stdout
+    )
 
 
 def test_what_is_not_read_yet_is_planned_over_the_row_as_it_is(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from tests import incident
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, live_consumer
 from tests.cli.world import LETTERS, LOBBY, MARK, OFFSET, STREAM, append, dump, event, last_id, snapshots
 from tests.games import add_game, game, games
 
@@ -232,6 +233,39 @@ def test_beside_a_live_consumer_it_refuses_names_it_and_the_reset_it_shows_does_
     assert snapshots(redis_client) == sent + sent[2:]
 
 
-@pytest.mark.usefixtures("live")
-def test_a_dry_run_needs_no_lock(run: Run, five: list[str]) -> None:
-    assert "dry run: nothing was written" in run("replay", "--from-id", "0-1", "--dry-run").stdout
+def test_a_dry_run_needs_no_lock_and_says_what_comes_next(
+    run: Run, environ: dict[str, str], five: list[str], tmp_path: Path
+) -> None:
+    assert "next: the same without --dry-run" in run("replay", "--from-id", "2000-0", "--dry-run").stdout
+    with live_consumer(environ, tmp_path / "consume.log"):
+        told = run("replay", "--from-id", "2000-0", "--dry-run").stdout
+    assert "dry run: nothing was written" in told
+    assert "next: a consumer is live and can run it, for every game: gmhealth offset reset --to-id 1000-0" in told
+
+
+@pytest.mark.parametrize("words", [["replay", "--from-id", "0-1"], ["offset", "reset", "--to-start"]], ids=" ".join)
+def test_a_session_that_ended_while_a_long_plan_was_made_does_no_harm(
+    run: Run,
+    redis_client: redis.Redis,
+    pg: psycopg.Connection,
+    five: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    """The server ends sessions that idle for seconds, and a plan reads on when it knows every game."""
+    from gmhealth.cli import rehearsal
+
+    def ended(*arguments: Any) -> rehearsal.Rehearsal:
+        found = plan(*arguments)
+        pg.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'gmhealth %'"
+        )
+        return found
+
+    plan = rehearsal.rehearse
+    redis_client.set(OFFSET, "5000-0")
+    for module in ("replaying", "offset_move"):
+        monkeypatch.setattr(f"gmhealth.cli.{module}.rehearse", ended)
+    run(*words, "--dry-run")
+    run(*words, "--yes")

@@ -21,10 +21,12 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
                     with connection:
                         serve(connection)
 
-        thread = Thread(target=accept)
+        thread = Thread(target=accept, daemon=True)  # a test that fails may leave a connection open
         thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 

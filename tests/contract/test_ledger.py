@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -64,7 +65,7 @@ def test_an_empty_offset_is_not_taken_for_none(ledger: RedisLedger, redis_client
 
 def test_a_commit_writes_snapshots_dead_letters_offset_and_mark(ledger: RedisLedger, redis_client: redis.Redis) -> None:
     assert ledger.commit(COMMIT) is None
-    assert ledger.saved() == Saved("5-1", "worker#1", EntryId(5, 1))
+    assert ledger.saved() == Saved("5-1", "worker#1", EntryId(5, 1), committed="5-1")
     assert sent(redis_client) == [
         [part.encode() for pair in snapshot.fields().items() for part in pair] for snapshot in SNAPSHOTS
     ]
@@ -95,9 +96,38 @@ def test_a_commit_whose_fence_does_not_hold_writes_nothing(
     if stored is not None:
         redis_client.set(KEYS.offset, stored)
     before = everything(redis_client)
-    found = ledger.commit(replace(COMMIT, fence=Saved(fence, None)))
+    found = ledger.commit(replace(COMMIT, fence=Saved(fence, "another#9")))
     assert found == Saved(stored, "another#9", EntryId.parse(stored or "0") or START)
     assert everything(redis_client) == before
+
+
+def test_an_offset_that_came_back_is_not_the_one_that_was_read(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    """A commit that was held up on its way does not apply after others, though the offset is the same again."""
+    ledger.commit(COMMIT)
+    fence = ledger.saved()
+    ledger.commit(replace(COMMIT, mark="another#1", fence=fence, offset=EntryId(9, 0)))
+    redis_client.set(KEYS.offset, "5-1")
+    before = everything(redis_client)
+    assert ledger.commit(replace(COMMIT, mark="worker#2", fence=fence)) == ledger.saved()
+    assert everything(redis_client) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "committed"),
+    [
+        pytest.param({"offset": EntryId(6, 0)}, "6-0", id="a batch"),
+        pytest.param({"offset": None}, "7-7", id="a repair, after the offset was moved"),
+        pytest.param({"offset": None, "fence": None}, "5-1", id="a replay, which is none of the consumer's batches"),
+    ],
+)
+def test_the_offset_that_a_consumer_left_is_told_from_where_it_was_moved_to(
+    ledger: RedisLedger, redis_client: redis.Redis, change: dict[str, Any], committed: str
+) -> None:
+    ledger.commit(COMMIT)
+    redis_client.set(KEYS.offset, "7-7")
+    assert (ledger.saved().text, ledger.saved().committed) == ("7-7", "5-1")
+    assert ledger.commit(replace(COMMIT, **{"fence": ledger.saved(), **change})) is None
+    assert ledger.saved().committed == committed
 
 
 @pytest.mark.parametrize("text", ["5", "5-0"])

@@ -71,3 +71,17 @@ def test_what_is_not_granted_stays_forbidden(postgres_dsn: str, pg: psycopg.Conn
 )
 def test_what_won_t_pass(error: type[psycopg.Error]) -> None:
     assert isinstance(translate(error("it happened"), "try"), Unusable)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ('root certificate file "/etc/ssl/gm.pem" does not exist', "sslrootcert"),
+        ("SSL error: certificate verify failed", "sslrootcert"),
+        ('FATAL:  role "gm" does not exist', "the user and the database"),
+    ],
+)
+def test_what_libpq_says_in_words_alone_has_its_hint(words: str, hint: str) -> None:
+    error = translate(psycopg.OperationalError(f"connection failed: {words}"), "connect")
+    assert isinstance(error, Unusable)
+    assert hint in error.hint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gmhealth.core.continuity import Break, EntriesLost, Place, StreamBehind, StreamGone, StreamState, examine
@@ -53,6 +55,13 @@ NONE_LEFT = stream(11, 10, added=10)
         pytest.param(at(10, 10), WHOLE, (), (at(10, 10), None), id="at the end, all counted"),
         pytest.param(
             at(10, 8), WHOLE, (), (at(10, 10), lost(10, None, 2, exact=True)), id="at the end, two were never read"
+        ),
+        pytest.param(
+            at(10, 10),
+            replace(WHOLE, entries_added=12, last_generated=EntryId(12, 0)),
+            (),
+            (at(12, 12), lost(10, None, 2, exact=True)),
+            id="the last two were deleted, older ones survive",
         ),
         pytest.param(
             at(7, 7), NONE_LEFT, (), (at(10, 10), lost(7, None, 3, exact=True)), id="the rest was trimmed away, counted"

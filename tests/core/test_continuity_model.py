@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -105,6 +106,15 @@ class Reader(RuleBasedStateMachine):
     def read_on(self, limit: int, meanwhile: int, trimmed: int) -> None:
         self.read(limit, meanwhile, trimmed)
 
+    @rule(number=st.integers(1, 3), trimmed=st.integers(0, 6))
+    def catch_up(self, number: int, trimmed: int) -> None:
+        """Read to the end, from where on losses are counted; then some entries are added, and old ones trimmed."""
+        while self.stream.unread and self.read(limit=100) is None:
+            pass
+        self.read()
+        self.stream.add(number)
+        self.stream.trim(trimmed)
+
     def read(self, limit: int = 1, meanwhile: int = 0, trimmed: int = 0) -> Break | None:
         """One read as the worker makes it; before the stream is looked at, entries are added and trimmed."""
         after, stream, broken = self.place, self.stream, None
@@ -145,3 +155,4 @@ class Reader(RuleBasedStateMachine):
 
 
 TestReader = Reader.TestCase
+TestReader.settings = settings(max_examples=200, stateful_step_count=30)

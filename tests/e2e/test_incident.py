@@ -17,8 +17,8 @@ def test_rows_snapshots_and_dead_letters_are_as_recorded(
     gmhealth: Gmhealth, redis_client: redis.Redis, pg: psycopg.Connection, batch_size: int
 ) -> None:
     incident.record(redis_client, pg)
-    done = gmhealth.run("consume", "--once", "--batch-size", str(batch_size))
-    assert done.returncode == 0, done.stderr
+    consume = gmhealth.start("consume", "--once", "--batch-size", str(batch_size))
+    assert consume.process.wait() == 0, consume.said
 
     expected = incident.expected()
     assert {game_id: row._asdict() for game_id, row in games(pg).items()} == expected["rows"]

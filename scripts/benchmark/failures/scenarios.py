@@ -4,55 +4,49 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
 from random import Random
 from typing import Final
 
-from scripts.benchmark.failures.trial import GAMES, Trial
+from scripts.benchmark.failures.trial import GAMES, Trial, Verdict
 from scripts.benchmark.proxy import proxied
 from scripts.benchmark.task import HEALTH_STREAM
 
 KILLS: Final = 5
-PATIENCE_S: Final = 5.0
 NOT_UP: Final = "did not come up"
 
 
-def killed_in_the_middle(trial: Trial) -> str:
+def killed_in_the_middle(trial: Trial) -> Verdict:
     """Kill it five times, each as soon as a row shows that it is at work on a wave."""
     random = Random(1)
     for _ in range(KILLS):
         trial.start()
         if not trial.up():
-            return NOT_UP
-        wave = trial.wave()
-        trial.send(wave)
-        mark = wave[random.randrange(GAMES // 2)]
-        _wait(partial(trial.changed, mark))
+            return trial.verdict().but(NOT_UP)
+        trial.send_and_wait(random.randrange(GAMES // 2))
         trial.kill()
     trial.start()
     trial.up()
     return trial.verdict()
 
 
-def poison_entry(trial: Trial) -> str:
+def poison_entry(trial: Trial) -> Verdict:
     """Put an entry that is no UTF-8 between good ones."""
     trial.start()
     if not trial.up():
-        return NOT_UP
+        return Verdict(NOT_UP, fine=False)
     wave = trial.wave()
     trial.send(wave[: GAMES // 2])
     poison = {"game_id": b"game-\xff\xfe", "event_type": "probe_failed", "occurred_at_ms": "1", "details": "{}"}
     trial.site.redis.xadd(HEALTH_STREAM, poison)
     trial.send(wave[GAMES // 2 :])
-    return f"{trial.verdict()}; the entry: {_whereabouts(trial)}"
+    return trial.verdict().but(f"the entry: {_whereabouts(trial)}", keep=True)
 
 
-def events_while_down(trial: Trial) -> str:
+def events_while_down(trial: Trial) -> Verdict:
     """Stop it, send a wave, start it again."""
     trial.start()
     if not trial.up():
-        return NOT_UP
+        return Verdict(NOT_UP, fine=False)
     trial.stop()
     trial.send(trial.wave())
     trial.start()
@@ -60,11 +54,11 @@ def events_while_down(trial: Trial) -> str:
     return trial.verdict()
 
 
-def stream_deleted(trial: Trial) -> str:
+def stream_deleted(trial: Trial) -> Verdict:
     """Delete the stream under it; the producer goes on with a new one."""
     trial.start()
     if not trial.up():
-        return NOT_UP
+        return Verdict(NOT_UP, fine=False)
     trial.send(trial.wave())
     trial.settle()
     trial.site.redis.delete(HEALTH_STREAM)
@@ -73,58 +67,52 @@ def stream_deleted(trial: Trial) -> str:
     return trial.verdict()
 
 
-def clock_behind(trial: Trial) -> str:
+def clock_behind(trial: Trial) -> Verdict:
     """Go on with a stream whose IDs are older, as after a failover to a server whose clock is behind."""
     trial.start()
     if not trial.up():
-        return NOT_UP
+        return Verdict(NOT_UP, fine=False)
     trial.site.redis.delete(HEALTH_STREAM)
     time.sleep(1)
     trial.send(trial.wave(), ids=lambda at: f"1000-{at}")
     return trial.verdict()
 
 
-def connection_cut(trial: Trial) -> str:
+def connection_cut(trial: Trial) -> Verdict:
     """Cut every connection to both servers in the middle of a wave, five times."""
-    with proxied(trial.site, delay_s=0) as (far, proxy):
-        return _cut(replace(trial, site=far), proxy.cut)
-
-
-def _cut(trial: Trial, cut: Callable[[], None]) -> str:
     random = Random(1)
-    trial.start()
-    for _ in range(KILLS):
-        if not trial.up():
-            return trial.verdict() + "; " + NOT_UP
-        wave = trial.wave()
-        trial.send(wave)
-        mark = wave[random.randrange(GAMES // 2)]
-        _wait(partial(trial.changed, mark))
-        cut()
-        trial.settle()
-    return trial.verdict()
+    with proxied(trial.site, delay_s=0) as (trial.site, proxy):
+        trial.start()
+        for _ in range(KILLS):
+            if not trial.up():
+                return trial.verdict().but(NOT_UP)
+            trial.send_and_wait(random.randrange(GAMES // 2))
+            proxy.cut()
+            trial.settle()
+        verdict = trial.verdict()
+        trial.kill()
+    return verdict
 
 
-def reset_while_running(trial: Trial) -> str:
+def reset_while_running(trial: Trial) -> Verdict:
     """Reset its position to the beginning while it runs, and send another event."""
     trial.start()
     if not trial.up():
-        return NOT_UP
+        return Verdict(NOT_UP, fine=False)
     for _ in range(2):  # two, so that running them again changes summaries and is not debounced
         trial.send(trial.wave())
     trial.settle()
     if trial.subject.reset is None:
-        return "nothing to reset: its position is in its memory only"
+        return Verdict("nothing to reset: its position is in its memory only", fine=False)
     trial.subject.reset(trial.site)
     time.sleep(1.5)
     trial.up()
     time.sleep(1.5)
-    seen = trial.seen()
-    again = sum(count > 1 for count in seen.values())
-    return f"ran {again} of {2 * GAMES} again" if again else "ignored the reset, and overwrote it"
+    again = sum(count > 1 for count in trial.seen().values())
+    return Verdict(f"ran {again} of {2 * GAMES} again" if again else "ignored the reset", fine=again > 0)
 
 
-SCENARIOS: Final[Mapping[str, Callable[[Trial], str]]] = {
+SCENARIOS: Final[Mapping[str, Callable[[Trial], Verdict]]] = {
     "killed in the middle": killed_in_the_middle,
     "poison entry": poison_entry,
     "events while it was down": events_while_down,
@@ -143,9 +131,3 @@ def _whereabouts(trial: Trial) -> str:
     if site.redis.xlen("gamemaster:dead_letters:health_events"):
         return "in the dead letters, with its reason"
     return "nowhere but in the stream"
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.0005)

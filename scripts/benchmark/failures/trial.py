@@ -29,6 +29,19 @@ START_S: Final = 15.0
 QUIET_S: Final = 7.0
 """Nothing new for so long: nothing will come. FastStream waits 5 seconds after a lost connection."""
 POLL_S: Final = 0.02
+PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a subject did; `fine`: nothing was lost, and it is at work."""
+
+    text: str
+    fine: bool
+
+    def but(self, text: str, *, keep: bool = False) -> Verdict:
+        """Add something, which is not fine unless the verdict is kept."""
+        return Verdict(f"{self.text}; {text}", fine=self.fine and keep)
 
 
 @dataclass(slots=True)
@@ -120,6 +133,16 @@ class Trial:
             self.expected[event.occurred_at_ms] = SUMMARIES[event.event_type]
         pipeline.execute()
 
+    def send_and_wait(self, at: int) -> None:
+        """Send a wave and return as soon as PostgreSQL shows the effect of its event number `at`."""
+        wave = self.wave()
+        self.send(wave)
+        query = "SELECT FROM runtime_records WHERE game_id = %s AND engine_health = %s"
+        effect = (wave[at].game_id, SUMMARIES[wave[at].event_type])
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.site.postgres.execute(query, effect).fetchall() and time.monotonic() < deadline:
+            time.sleep(0.0005)
+
     def _append(self, event: Event) -> None:
         self.site.redis.execute_command("XADD", HEALTH_STREAM, "*", *event.fields())
 
@@ -139,7 +162,7 @@ class Trial:
                 since = time.monotonic()
         return seen
 
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """Say what became of the events: lost, doubled, wrong rows, and how the subject ended."""
         seen = self.settle()
         alive = self.runs
@@ -152,7 +175,7 @@ class Trial:
         if self.exits:
             times = f", {len(self.exits)} times" if len(self.exits) > 1 else ""
             found.append(f"exit {self.exits[-1]}{times}" + ("" if alive else ", and is down"))
-        return "; ".join(found)
+        return Verdict("; ".join(found), fine=alive and not (lost or wrong))
 
     def _wrong_rows(self) -> int:
         last: dict[str, str] = {}
@@ -160,12 +183,6 @@ class Trial:
             last[game_name(time_ms % 10_000)] = summary
         rows = self.site.postgres.execute("SELECT game_id, engine_health FROM runtime_records")
         return sum(last.get(game_id, health) != health for game_id, health in rows)
-
-    def changed(self, event: Event) -> bool:
-        """Whether PostgreSQL shows the effect of `event`, an event of the last wave."""
-        query = "SELECT engine_health FROM runtime_records WHERE game_id = %s"
-        row = self.site.postgres.execute(query, [event.game_id]).fetchone()
-        return row is not None and row[0] == SUMMARIES[event.event_type]
 
 
 @contextmanager

@@ -1,0 +1,58 @@
+"""The lag, looked up when somebody asks: beside the working loop, on a connection of its own, once a second at most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from time import monotonic
+from typing import Final, NamedTuple
+
+from gmhealth.core.entry import EntryId
+from gmhealth.core.health_state import Health, Look, judge, recent
+from gmhealth.errors import GmhealthError
+
+EVERY_S: Final = 1.0
+
+
+class Unread(NamedTuple):
+    """What is unread: entries after `offset`, and the age of the oldest one in seconds (0 for none)."""
+
+    offset: EntryId
+    entries: int
+    oldest_s: float
+
+
+class Lag(NamedTuple):
+    """What is unread and the word for it; None for what could not be asked."""
+
+    unread: Unread | None
+    health: Health | None
+
+
+class LagWatch:
+    """Asks `look` and keeps a window of what it said. `consumed` says whether any worker is at work."""
+
+    def __init__(
+        self, look: Callable[[], Unread], consumed: Callable[[], bool], *, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._look, self._consumed, self._clock = look, consumed, clock
+        self._lock = Lock()  # two scrapes at once share one look
+        self._looks: list[Look] = []
+        self._last = Lag(None, None)
+        self._asked_at: float | None = None
+
+    def now(self) -> Lag:
+        """The lag, at most a second old. Never raises: where Redis does not answer there is none."""
+        with self._lock:
+            now = self._clock()
+            if self._asked_at is None or now - self._asked_at >= EVERY_S:
+                self._asked_at, self._last = now, self._ask(now)
+            return self._last
+
+    def _ask(self, now: float) -> Lag:
+        try:
+            unread = self._look()
+        except GmhealthError:
+            return Lag(None, None)
+        self._looks = recent([*self._looks, Look(now, unread.offset, unread.oldest_s, self._consumed())])
+        return Lag(unread, judge(self._looks))

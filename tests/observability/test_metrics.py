@@ -1,0 +1,148 @@
+"""The metrics: as declared, as fed, as scraped."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
+from gmhealth.core.events import EventType, InvalidEntry, Reason
+from gmhealth.observability import metrics
+from gmhealth.observability.exposition import registry
+from gmhealth.observability.lag_watch import LagWatch, Unread
+from gmhealth.observability.metrics import METRICS, Figures, Metric
+from gmhealth.ports import Active, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+from tests.observability.notices import LAST, NOW_S, batch, event
+
+INVALID = InvalidEntry((b"1-0", [b"game_id", b"game-secret"]), Reason.EVENT_TYPE_MISSING)
+
+
+def scrape(*notices: Notice) -> dict[str, float]:
+    """Samples by name and labels, as they stand on the page."""
+    figures = Figures(clock=lambda: NOW_S)
+    for notice in notices:
+        figures(notice)
+    lag = LagWatch(lambda: Unread(LAST, 3, 1.5), lambda: True)
+    page = generate_latest(registry(figures, lag)).decode()
+    return {
+        sample.name + "".join(f" {name}={value}" for name, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_metric_is_named_by_the_conventions(metric: Metric) -> None:
+    assert re.fullmatch(r"gmhealth(_[a-z]+)+", metric.name)
+    assert not metric.name.endswith(("_total", "_count", "_sum", "_bucket", "_ms", "_milliseconds", "_minutes"))
+    assert metric.help.endswith(".")
+    assert not {"game", "game_id", "container_id", "le"} & set(metric.labels)
+    assert metric.kind != "histogram" or metric.bounds == tuple(sorted(metric.bounds))
+    assert all(len(labels) == len(metric.labels) for labels in metric.series)
+
+
+def test_no_metric_is_declared_twice_or_left_out() -> None:
+    declared = [each for each in vars(metrics).values() if isinstance(each, Metric)]
+    assert sorted(declared) == sorted(METRICS)
+    assert len({each.name for each in METRICS}) == len(METRICS)
+
+
+def test_the_page_has_every_metric_from_the_start() -> None:
+    names = {key.partition(" ")[0] for key in scrape()}
+    suffix = {"counter": "_total", "gauge": "", "histogram": "_bucket"}
+    assert {each.name + suffix[each.kind] for each in METRICS} <= names
+
+
+def test_events_by_type_and_outcome() -> None:
+    page = scrape(
+        batch(
+            [
+                event(EventType.CONTAINER_OOM),
+                event(EventType.CONTAINER_OOM),
+                event(EventType.PROBE_FAILED),
+                event(EventType.PROBE_FAILED, "game-unknown"),
+            ]
+        )
+    )
+    assert page["gmhealth_events_total outcome=swapped type=container_oom"] == 1
+    assert page["gmhealth_events_total outcome=conflict type=container_oom"] == 1
+    assert page["gmhealth_events_total outcome=health_only type=probe_failed"] == 1
+    assert page["gmhealth_events_total outcome=no_row type=probe_failed"] == 1
+    assert sum(value for key, value in page.items() if key.startswith("gmhealth_events_total")) == 4
+    assert page["gmhealth_transitions_total from=running result=swapped to=engine_unreachable"] == 1
+    assert page["gmhealth_transitions_total from=running result=conflict to=engine_unreachable"] == 1
+    assert page["gmhealth_transitions_total from=engine_unreachable result=swapped to=running"] == 0
+    # Sent: the swap, and the new summary. Suppressed: the second oom. The unknown game has nothing to send.
+    assert page["gmhealth_snapshots_total result=sent"] == 2
+    assert page["gmhealth_snapshots_total result=suppressed"] == 1
+
+
+def test_figures_of_a_batch() -> None:
+    page = scrape(batch([event(EventType.PROBE_FAILED, delay_s=0.2)], [INVALID]), batch([]))
+    assert page["gmhealth_entries_total"] == 2
+    assert page["gmhealth_lost_races_total"] == 4
+    assert page["gmhealth_dead_letters_total reason=event_type_missing"] == 1
+    assert page["gmhealth_batch_entries_count"] == 2
+    assert page["gmhealth_batch_entries_sum"] == 2
+    assert page["gmhealth_batch_entries_bucket le=1.0"] == 1
+    assert page["gmhealth_batch_entries_bucket le=3.0"] == 2
+    assert page["gmhealth_stage_duration_seconds_sum stage=write"] == pytest.approx(0.08)
+    assert page["gmhealth_stage_duration_seconds_count stage=publish"] == 2
+    assert page["gmhealth_event_delay_seconds_bucket le=0.1"] == 0
+    assert page["gmhealth_event_delay_seconds_bucket le=0.25"] == 1
+    assert page["gmhealth_event_delay_seconds_bucket le=+Inf"] == 1
+    assert page["gmhealth_offset_timestamp_seconds"] == LAST.ms / 1000
+    assert page["gmhealth_last_success_timestamp_seconds"] == NOW_S
+
+
+def test_a_bound_belongs_to_its_own_bucket() -> None:
+    page = scrape(batch([event(EventType.PROBE_FAILED)] * 3))
+    assert page["gmhealth_batch_entries_bucket le=1.0"] == 0
+    assert page["gmhealth_batch_entries_bucket le=3.0"] == 1
+
+
+def test_a_clock_ahead_of_ours_gives_no_negative_delay() -> None:
+    page = scrape(batch([event(EventType.PROBE_FAILED, delay_s=-5)]))
+    assert page["gmhealth_event_delay_seconds_sum"] == 0
+
+
+@pytest.mark.parametrize(
+    ("notice", "series", "value"),
+    [
+        (Waiting("no answer", 1.0, 1), "gmhealth_failed_tries_total", 1),
+        (Recovered(3), "gmhealth_reconnects_total", 1),
+        (OffsetMoved("2-0", "1-0", 4), "gmhealth_offset_moves_total", 1),
+        (OffsetMoved("2-0", "1-0", 4), "gmhealth_snapshots_total result=repair", 4),
+        (EntriesLost(LAST, None, 12, exact=True), "gmhealth_entries_lost_total", 12),
+        (EntriesLost(LAST, None, None, exact=False), "gmhealth_stream_breaks_total kind=trimmed", 1),
+        (StreamBehind(LAST, LAST), "gmhealth_stream_breaks_total kind=behind", 1),
+        (StreamGone(LAST), "gmhealth_stream_breaks_total kind=gone", 1),
+        (Idle(LAST), "gmhealth_offset_timestamp_seconds", LAST.ms / 1000),
+        (Idle(LAST), "gmhealth_last_success_timestamp_seconds", NOW_S),
+        (Active(LAST), "gmhealth_role role=active", 1),
+        (Active(LAST), "gmhealth_role role=starting", 0),
+        (Standby("x"), "gmhealth_role role=standby", 1),
+    ],
+)
+def test_a_notice_is_counted(notice: Notice, series: str, value: float) -> None:
+    assert scrape()[series] != value
+    assert scrape(notice)[series] == value
+
+
+def test_the_lag_and_its_word_are_on_the_page() -> None:
+    page = scrape()
+    assert page["gmhealth_lag_entries"] == 3
+    assert page["gmhealth_lag_seconds"] == 1.5
+    assert page["gmhealth_stream_up"] == 1
+    assert page["gmhealth_state state=ok"] == 1
+    assert page["gmhealth_state state=stalled"] == 0
+
+
+def test_no_game_is_named() -> None:
+    figures = Figures()
+    figures(batch([event(EventType.PROBE_FAILED), event(EventType.PROBE_FAILED, "game-unknown")], [INVALID]))
+    page = generate_latest(registry(figures, LagWatch(lambda: Unread(LAST, 0, 0), lambda: True)))
+    assert b"game-" not in page

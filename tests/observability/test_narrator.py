@@ -1,0 +1,130 @@
+"""What the log says of each notice, and at which level."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
+from gmhealth.core.events import EventType, InvalidEntry, Reason
+from gmhealth.observability.logs import LOGGER
+from gmhealth.observability.narrator import narrate, narrate_trouble
+from gmhealth.ports import Active, BatchDone, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+from tests.observability.notices import LAST, batch, event
+
+
+class Lines(logging.Handler):
+    """Keeps what was logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def above_debug(self) -> list[tuple[str, str]]:
+        """Level and message."""
+        return [(each.levelname, each.getMessage()) for each in self.records if each.levelno > logging.DEBUG]
+
+    def fields(self, message: str) -> list[dict[str, Any]]:
+        """The fields of each line with this message."""
+        return [vars(each)["fields"] for each in self.records if each.getMessage() == message]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    before = LOGGER.handlers[:], LOGGER.level, LOGGER.propagate
+    handler = Lines()
+    LOGGER.handlers[:], LOGGER.propagate = [handler], False
+    LOGGER.setLevel(logging.DEBUG)
+    yield handler
+    LOGGER.handlers[:], LOGGER.level, LOGGER.propagate = before
+
+
+STATES: list[tuple[Notice, str]] = [
+    (Active(LAST), "INFO"),
+    (Standby("gmhealth on x"), "INFO"),
+    (Recovered(3), "INFO"),
+    (Waiting("no answer", 0.1, 1), "WARNING"),
+    (OffsetMoved("2-0", None, 1), "WARNING"),
+    (EntriesLost(LAST, None, 5, exact=True), "ERROR"),
+    (StreamBehind(LAST, LAST), "ERROR"),
+    (StreamGone(LAST), "ERROR"),
+]
+
+
+@pytest.mark.parametrize(("notice", "level"), STATES)
+def test_a_change_of_state_is_one_line(notice: Notice, level: str, lines: Lines) -> None:
+    narrate(notice)
+    assert [found for found, _ in lines.above_debug()] == [level]
+
+
+def test_every_notice_is_known(lines: Lines) -> None:
+    told = {type(notice) for notice, _ in STATES} | {BatchDone, Idle}
+    assert told == {each for kind in get_args(Notice) for each in (get_args(kind) or (kind,))}
+
+
+def test_a_quiet_loop_is_quiet(lines: Lines) -> None:
+    narrate(Idle(LAST))
+    assert lines.records == []
+
+
+def test_an_outage_is_told_ever_more_rarely(lines: Lines) -> None:
+    for attempt in range(1, 1001):
+        narrate(Waiting("no answer", 5.0, attempt))
+    assert len(lines.above_debug()) == 10
+    assert len(lines.records) == 1000
+
+
+def test_nothing_is_said_of_an_event_above_debug(lines: Lines) -> None:
+    narrate(batch([event(EventType.CONTAINER_OOM), event(EventType.PROBE_FAILED, "game-unknown")] * 3))
+    assert lines.above_debug() == []
+
+
+def test_a_conflict_names_event_game_and_status_at_debug(lines: Lines) -> None:
+    narrate(batch([event(EventType.CONTAINER_OOM)], status="stopped"))
+    assert lines.fields("conflict: the status is not the expected one") == [
+        {"entry_id": str(LAST), "game_id": "game-a", "type": "container_oom", "status": "stopped"}
+    ]
+
+
+def test_a_game_without_a_row_is_named_at_debug(lines: Lines) -> None:
+    narrate(batch([event(EventType.PROBE_FAILED, "game-unknown")]))
+    assert [each["game_id"] for each in lines.fields("no such game")] == ["game-unknown"]
+
+
+def test_dead_letters_are_one_line_a_batch(lines: Lines) -> None:
+    invalid = [
+        InvalidEntry((f"{number}-0".encode(), [b"secret"]), reason)
+        for number, reason in enumerate([Reason.GAME_ID_BLANK, Reason.DUPLICATE_FIELD, Reason.GAME_ID_BLANK])
+    ]
+    narrate(batch([event(EventType.PROBE_FAILED)], invalid))
+    assert lines.above_debug() == [("WARNING", "dead letters")]
+    assert lines.fields("dead letters") == [
+        {"count": 3, "first": "0-0", "last": "2-0", "duplicate_field": 1, "game_id_blank": 2}
+    ]
+    assert len(lines.fields("dead letter")) == 3
+
+
+def test_the_details_cost_nothing_unless_they_are_wanted(lines: Lines) -> None:
+    LOGGER.setLevel(logging.INFO)
+    narrate(batch([event(EventType.CONTAINER_OOM)], status="stopped"))
+    assert lines.records == []
+
+
+def test_messages_are_constant(lines: Lines) -> None:
+    narrate(OffsetMoved("2-0", "1-0", 1))
+    narrate(OffsetMoved("9-0", "8-0", 0))
+    first, second = (record.msg for record in lines.records)
+    assert first == second
+
+
+def test_a_command_with_its_own_progress_bar_tells_trouble_only(lines: Lines) -> None:
+    narrate_trouble(Active(LAST))
+    assert lines.records == []
+    narrate_trouble(Waiting("no answer", 0.1, 1))
+    assert len(lines.records) == 1

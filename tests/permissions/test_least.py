@@ -1,0 +1,244 @@
+"""What each kind of user can do, and what it cannot."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+from psycopg import errors
+
+from gmhealth.core.netstring import pack
+from tests import incident
+from tests.e2e.conftest import Gmhealth
+from tests.games import add_game, games
+from tests.permissions.least import ACL, as_postgres_login, as_redis_user
+from tests.servers import connect_redis
+
+OFFSET = "gamemaster:stream_offsets:health_events"
+DEAD = "gamemaster:dead_letters:health_events"
+LOBBY = "gm:lobby_events"
+
+
+def succeeded(gmhealth: Gmhealth, *arguments: str) -> str:
+    done = gmhealth.run(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def checks(gmhealth: Gmhealth) -> list[dict[str, Any]]:
+    """The checks of `doctor` that failed."""
+    found: list[dict[str, Any]] = json.loads(gmhealth.run("doctor", "-o", "json").stdout)["checks"]
+    return [check for check in found if check["result"] == "fail"]
+
+
+def mended(client: redis.Redis) -> str:
+    """A dead letter that is a health event after all, as the rules have changed; its ID."""
+    fields = pack([b"game_id", b"game-0000", b"event_type", b"probe_failed", b"occurred_at_ms", b"1"])
+    letter = [
+        "source_stream",
+        incident.STREAM,
+        "source_id",
+        "1-1",
+        "reason",
+        "x",
+        "failed_at_ms",
+        "1",
+        "fields",
+        fields,
+    ]
+    found: bytes = client.execute_command("XADD", DEAD, "*", *letter)
+    return found.decode()
+
+
+@pytest.fixture
+def consumed(gmhealth: Gmhealth, redis_client: redis.Redis, pg: psycopg.Connection) -> str:
+    """The incident, done under the daemon's user; the ID of an early entry."""
+    incident.record(redis_client, pg)
+    succeeded(gmhealth, "consume", "--once")
+    first: bytes = redis_client.xrange(incident.STREAM, count=1)[0][0]  # type: ignore[index,assignment]
+    return first.decode()
+
+
+def test_the_daemon_has_what_doctor_looks_for(gmhealth: Gmhealth, consumed: str) -> None:
+    assert checks(gmhealth) == []
+
+
+def test_those_on_call_can_do_everything(
+    oncall: Gmhealth, consumed: str, redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    expected = games(pg)
+    letter = mended(redis_client)
+    for arguments in (
+        ("status",),
+        ("inspect", "game-0000"),
+        ("offset", "show"),
+        ("dead-letter", "show", letter),
+        ("dead-letter", "retry", letter, "--yes"),
+        ("dead-letter", "purge", letter, "--yes"),
+        ("offset", "reset", "--to-start", "--yes", "--reason", "test"),
+        ("replay", "--from-id", consumed, "--dry-run"),
+        ("replay", "--from-id", consumed, "--yes"),
+        ("simulate", "probe_failed", "--game-id", "game-0000", "--dry-run"),
+        ("simulate", "probe_failed", "--game-id", "game-0000", "--yes"),
+        ("consume", "--once"),
+        ("offset", "show", "-o", "json"),
+    ):
+        succeeded(oncall, *arguments)
+    assert checks(oncall) == []
+    assert games(pg).keys() == expected.keys()
+    assert redis_client.xlen(DEAD) == 2 * incident.expected()["invalid"], "those of two runs; ours is purged"
+
+
+def test_a_reader_can_look_at_everything(reader: Gmhealth, gmhealth: Gmhealth, consumed: str) -> None:
+    letter = json.loads(succeeded(reader, "dead-letter", "list", "-o", "json"))["letters"][0]["id"]
+    daemon = gmhealth.start("consume")
+    daemon.says("consuming  offset=")
+    assert f":{daemon.process.pid}" in json.loads(succeeded(reader, "status", "-o", "json"))["consumer"]
+    for arguments in (
+        ("status",),
+        ("inspect", "game-0000"),
+        ("offset", "show"),
+        ("dead-letter", "show", letter),
+        ("offset", "reset", "--to-start", "--dry-run"),
+        ("replay", "--from-id", consumed, "--dry-run"),
+        ("simulate", "probe_failed", "--game-id", "game-0000", "--dry-run"),
+    ):
+        succeeded(reader, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("offset", "reset", "--to-start", "--yes"),
+        ("replay", "--from-id", "0", "--yes"),
+        ("simulate", "probe_failed", "--game-id", "game-0000", "--yes"),
+        ("dead-letter", "retry", "--all", "--yes"),
+        ("dead-letter", "purge", "--all", "--yes"),
+        ("consume", "--once"),
+    ],
+)
+def test_a_reader_changes_nothing(
+    reader: Gmhealth, consumed: str, redis_client: redis.Redis, pg: psycopg.Connection, arguments: tuple[str, ...]
+) -> None:
+    redis_client.xadd(incident.STREAM, {"game_id": "game-0000", "event_type": "probe_failed", "occurred_at_ms": "1"})
+    mended(redis_client)
+    before = games(pg), {key: redis_client.dump(key) for key in redis_client.scan_iter()}
+    done = reader.run(*arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "refused" in done.stderr
+    assert (games(pg), {key: redis_client.dump(key) for key in redis_client.scan_iter()}) == before
+
+
+def test_doctor_tells_a_reader_what_it_lacks(reader: Gmhealth, consumed: str) -> None:
+    failed = {check["name"] for check in checks(reader)}
+    assert "Redis permissions" in failed
+    assert {"column status", "column engine_health", "column updated_at"} <= failed
+
+
+COMMANDS = [
+    ("FLUSHALL",),
+    ("CONFIG", "GET", "*"),
+    ("KEYS", "*"),
+    ("SCAN", "0"),
+    ("SET", "other", "1"),
+    ("DEL", incident.STREAM),
+    ("XTRIM", incident.STREAM, "MAXLEN", "0"),
+    ("XDEL", incident.STREAM, "1-1"),
+    ("DEL", OFFSET),
+    ("DEL", LOBBY),
+    ("XTRIM", LOBBY, "MAXLEN", "0"),
+    ("ACL", "LIST"),
+    ("EVAL", "return redis.call('DEL', KEYS[1])", "1", OFFSET),
+    ("EVAL", "return redis.call('XTRIM', ARGV[1], 'MAXLEN', '0')", "0", incident.STREAM),
+]
+OF_THE_DAEMON = [
+    ("XADD", incident.STREAM, "*", "a", "b"),
+    ("XRANGE", LOBBY, "-", "+"),
+    ("XDEL", DEAD, "1-1"),
+    ("XADD", "gamemaster:offset_audit:health_events", "*", "a", "b"),
+]
+OF_A_READER = [
+    ("SET", OFFSET, "0-0"),
+    ("XADD", incident.STREAM, "*", "a", "b"),
+    ("XADD", LOBBY, "*", "a", "b"),
+    ("XADD", DEAD, "*", "a", "b"),
+    ("HSET", "gamemaster:dead_letters_retried:health_events", "a", "b"),
+]
+
+
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        *(("gmhealth-consume", command) for command in COMMANDS + OF_THE_DAEMON),
+        *(("gmhealth-oncall", command) for command in COMMANDS),
+        *(("gmhealth-read", command) for command in COMMANDS + OF_A_READER),
+    ],
+)
+def test_a_redis_user_has_no_more(
+    user: str, command: tuple[str, ...], redis_client: redis.Redis, redis_url: str, redis_names: dict[str, str]
+) -> None:
+    redis_client.xadd(incident.STREAM, {"a": "b"})
+    with (
+        connect_redis(as_redis_user(redis_url, redis_names[user])) as client,
+        pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|can.t run"),
+    ):
+        client.execute_command(*command)
+    assert redis_client.xlen(incident.STREAM) == 1
+
+
+STATEMENTS = [
+    "DELETE FROM runtime_records",
+    "TRUNCATE runtime_records",
+    "UPDATE runtime_records SET current_turn = 0",
+    "UPDATE runtime_records SET game_id = 'x'",
+    "SELECT engine_endpoint FROM runtime_records",
+    "SELECT * FROM runtime_records",
+    "INSERT INTO runtime_records (game_id, status) VALUES ('x', 'running')",
+    "DROP TABLE runtime_records",
+    "CREATE TABLE public.mine (x integer)",
+]
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        *(("gmhealth_write", statement) for statement in STATEMENTS),
+        *(("gmhealth_read", statement) for statement in STATEMENTS),
+        ("gmhealth_read", "UPDATE runtime_records SET engine_health = ''"),
+    ],
+)
+def test_a_postgres_role_has_no_more(
+    role: str, statement: str, pg: psycopg.Connection, postgres_dsn: str, logins: dict[str, str]
+) -> None:
+    add_game(pg)
+    before = games(pg)
+    with (
+        psycopg.connect(as_postgres_login(postgres_dsn, logins[role])) as connection,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
+    assert games(pg) == before
+
+
+def test_the_roles_may_be_made_again(pg: psycopg.Connection, logins: dict[str, str]) -> None:
+    role = logins["gmhealth_write"].removeprefix("login_")
+    names = {"gmhealth_write": role, "gmhealth_read": role.replace("_write_", "_read_")}
+    script = (ACL.parents[1] / "sql" / "role.sql").read_text(encoding="utf-8")
+    for name, own in names.items():
+        script = script.replace(name, own)
+    pg.execute(script.encode())
+
+
+def test_nobody_can_log_in_before_a_password_is_set() -> None:
+    for line in ACL.read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        assert "resetpass" in words
+        assert not [word for word in words if word.startswith((">", "#", "nopass"))]
+
+
+def test_the_file_is_one_that_a_server_loads(redis_client: redis.Redis) -> None:
+    """A line is `user NAME RULE...`: an ACL file has no comments."""
+    assert all(line.startswith("user gmhealth-") for line in ACL.read_text(encoding="utf-8").splitlines())

@@ -1,0 +1,138 @@
+"""`scripts/bench` and `scripts/failure-modes` at a size of seconds: they run, and a wrong result does not pass."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmark import __main__ as bench
+from scripts.benchmark import rounds, throughput
+from scripts.benchmark.failures.scenarios import SCENARIOS
+from scripts.benchmark.failures.subjects import gmhealth, plain_loop
+from scripts.benchmark.failures.trial import GAMES, trial
+from scripts.benchmark.faststream.environment import NotInstalled
+from scripts.benchmark.lines import Line, Skipped
+from scripts.benchmark.report import table
+from scripts.benchmark.roster import GMHEALTH, environment
+from scripts.benchmark.rounds import Entrant
+from scripts.benchmark.scale import Scale
+from scripts.benchmark.site import Servers, Site, servers
+from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM, OFFSET_KEY
+from scripts.benchmark.verify import Differs, verify
+from scripts.benchmark.workload import Workload
+
+TINY = Scale(
+    entries=300,
+    slow_entries=100,
+    distant_entries=20,
+    games=20,
+    many_games=40,
+    many_rows=60,
+    few_entries=100,
+    many_entries=200,
+    rounds=1,
+    probes=10,
+    starts=1,
+    idle_s=0.5,
+)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Servers]:
+    with servers() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site(running: Servers) -> Iterator[Site]:
+    with running.site(Workload(300, 20)) as found:
+        yield found
+
+
+def test_quick_mode_prints_a_table_and_writes_every_round(tmp_path: Path) -> None:
+    found = tmp_path / "bench.json"
+    sizes = ["--entries", "300", "--games", "20", "--rounds", "1", "--probes", "10"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "scripts.benchmark", "--quick", *sizes, "--json", str(found)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fsync on, synchronous_commit on" in done.stdout
+    lines = json.loads(found.read_text())["lines"]
+    assert [line["contestant"] for line in lines if line["section"] == "drain"][:2] == [
+        "gmhealth",
+        "one-event-at-a-time loop",
+    ]
+    assert all(value > 0 for line in lines for value in line["rounds"])
+
+
+def test_every_section_of_the_full_table_runs(running: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_installed() -> Path:
+        raise NotInstalled("no network")
+
+    monkeypatch.setattr(throughput, "python", not_installed)
+    lines = [line for section in bench.SECTIONS.values() for line in section(running, TINY)]
+    assert Skipped("drain", "FastStream", "no network") in lines
+    assert {line.section for line in lines if isinstance(line, Line)} >= {"drain", "growth", "peak memory", "idle"}
+    assert len(table(lines).splitlines()) > len(lines)
+
+
+def _lose_a_snapshot(site: Site) -> None:
+    ((last, _),) = site.redis.xrevrange(LOBBY_STREAM, count=1)
+    site.redis.xdel(LOBBY_STREAM, last)
+
+
+def _repeat_a_snapshot(site: Site) -> None:
+    ((_, fields),) = site.redis.xrevrange(LOBBY_STREAM, count=1)
+    site.redis.xadd(LOBBY_STREAM, fields)
+
+
+def _overrule_a_status(site: Site) -> None:
+    site.postgres.execute("UPDATE runtime_records SET status = 'finished' WHERE right(game_id, 2) = '01'")
+
+
+def _lose_a_row(site: Site) -> None:
+    site.postgres.execute("DELETE FROM runtime_records WHERE right(game_id, 2) = '01'")
+
+
+def _leave_the_offset_behind(site: Site) -> None:
+    ((first, _),) = site.redis.xrange(HEALTH_STREAM, count=1)
+    site.redis.set(OFFSET_KEY, first)
+
+
+@pytest.mark.parametrize(
+    "tamper", [_lose_a_snapshot, _repeat_a_snapshot, _overrule_a_status, _lose_a_row, _leave_the_offset_behind]
+)
+def test_a_wrong_result_is_noticed(site: Site, tamper: Callable[[Site], None]) -> None:
+    Entrant(GMHEALTH, site).play()
+    tamper(site)
+    with pytest.raises(Differs):
+        verify(site, site.task())
+
+
+def test_a_wrong_result_fails_the_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def wrong(*_: object, **__: object) -> None:
+        raise Differs("snapshot 7 is another one")
+
+    monkeypatch.setattr(rounds, "verify", wrong)
+    arguments = ["--quick", "--only", "drain", "--entries", "300", "--games", "20", "--rounds", "1"]
+    assert bench.main(arguments) == 1
+    assert "snapshot 7 is another one" in capsys.readouterr().err
+
+
+def test_failure_modes_tell_lost_events_from_none(running: Servers) -> None:
+    with running.site(Workload(0, GAMES + 1)) as site:
+        verdicts = {}
+        for subject in (plain_loop(), gmhealth()):
+            with trial(subject, site) as under_trial:
+                verdicts[subject.title] = SCENARIOS["stream made anew, clock behind"](under_trial).text
+    assert verdicts["one-event-at-a-time loop"].startswith(f"lost {GAMES} of {GAMES}")
+    assert verdicts["gmhealth"] == "lost none"

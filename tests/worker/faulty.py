@@ -1,0 +1,147 @@
+"""Adapters that fail at a chosen call, around the real ones: before it is sent, or when only its answer is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from enum import Enum
+from typing import NamedTuple, TypeVar
+
+import redis
+
+from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.core.continuity import StreamState
+from gmhealth.core.entry import EntryId
+from gmhealth.core.plan import Change, Row
+from gmhealth.errors import Unavailable
+from gmhealth.ports import Commit, Ledger, Lock, Read, Saved, Stream
+
+T = TypeVar("T")
+
+
+class Crash(Exception):
+    """The process dies here: nothing of its memory is left, and its connections are closed."""
+
+
+class When(Enum):
+    """On which side of a call."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Fault(NamedTuple):
+    """What happens at the `at`-th call, counted from 1."""
+
+    at: int
+    when: When
+    crash: bool
+
+
+class Crossing(NamedTuple):
+    """A side of a port call: its number from 1, `port.method`, and whether it has been carried out."""
+
+    number: int
+    name: str
+    when: When
+
+
+def ignore(_crossing: Crossing) -> None:
+    """Look at nothing."""
+
+
+class Boundaries:
+    """Counts the calls over all ports of a worker; `visit` is called on both sides of each, and one may fail."""
+
+    def __init__(self, fault: Fault | None = None, visit: Callable[[Crossing], None] = ignore) -> None:
+        self.fault, self.visit = fault, visit
+        self.names: list[str] = []
+
+    def cross(self, name: str, call: Callable[[], T], hang_up: Callable[[], object]) -> T:
+        """Make a call, unless it is the one that fails; a failure closes the connection."""
+        self.names.append(name)
+        number = len(self.names)
+        self.visit(Crossing(number, name, When.BEFORE))
+        self._fail(Fault(number, When.BEFORE, False), hang_up)
+        answer = call()
+        self.visit(Crossing(number, name, When.AFTER))
+        self._fail(Fault(number, When.AFTER, False), hang_up)
+        return answer
+
+    def _fail(self, here: Fault, hang_up: Callable[[], object]) -> None:
+        if self.fault is not None and self.fault[:2] == here[:2]:
+            hang_up()
+            if self.fault.crash:
+                raise Crash
+            raise Unavailable(f"made to fail {here.when.value} call {here.at}, {self.names[-1]}")
+
+
+class FaultyStream:
+    """A `Stream` behind boundaries."""
+
+    def __init__(self, real: Stream, client: redis.Redis, boundaries: Boundaries) -> None:
+        self._real, self._hang_up, self._at = real, client.connection_pool.disconnect, boundaries
+
+    def read(self, after: EntryId, limit: int, block_ms: int) -> Read:
+        return self._at.cross("stream.read", lambda: self._real.read(after, limit, block_ms), self._hang_up)
+
+    def read_range(self, after: EntryId, last: EntryId, limit: int) -> Read:
+        return self._at.cross("stream.read_range", lambda: self._real.read_range(after, last, limit), self._hang_up)
+
+    def state(self) -> StreamState:
+        return self._at.cross("stream.state", self._real.state, self._hang_up)
+
+
+class FaultyLedger:
+    """A `Ledger` behind boundaries; puts the commits that were applied into `applied`."""
+
+    def __init__(self, real: Ledger, client: redis.Redis, boundaries: Boundaries, applied: list[Commit]) -> None:
+        self._real, self._hang_up, self._at = real, client.connection_pool.disconnect, boundaries
+        self._applied = applied
+
+    def saved(self) -> Saved:
+        return self._at.cross("ledger.saved", self._real.saved, self._hang_up)
+
+    def commit(self, commit: Commit) -> Saved | None:
+        return self._at.cross("ledger.commit", lambda: self._commit(commit), self._hang_up)
+
+    def _commit(self, commit: Commit) -> Saved | None:
+        obstacle = self._real.commit(commit)
+        if obstacle is None:
+            self._applied.append(commit)
+        return obstacle
+
+
+class FaultyRows:
+    """A `Rows` behind boundaries. With `lockless`, every worker believes that it holds the lock."""
+
+    def __init__(self, real: PostgresRows, boundaries: Boundaries, *, lockless: bool = False) -> None:
+        self._real, self._at = real, boundaries
+        self._lock = self._believe if lockless else real.lock
+        self._believing = False
+
+    def lock(self) -> Lock:
+        return self._at.cross("rows.lock", self._lock, self._hang_up)
+
+    def holder(self) -> str | None:
+        return self._at.cross("rows.holder", self._real.holder, self._hang_up)
+
+    def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
+        return self._at.cross("rows.load", lambda: self._real.load(game_ids), self._hang_up)
+
+    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
+        return self._at.cross("rows.write", lambda: self._real.write(changes), self._hang_up)
+
+    def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
+        return self._at.cross("rows.write_summaries", lambda: self._real.write_summaries(changes), self._hang_up)
+
+    def keep_alive(self) -> None:
+        self._at.cross("rows.keep_alive", self._real.keep_alive, self._hang_up)
+
+    def _believe(self) -> Lock:
+        believing, self._believing = self._believing, True
+        return Lock.HELD if believing else Lock.TAKEN
+
+    def _hang_up(self) -> None:
+        self._real.close()
+        self._believing = False

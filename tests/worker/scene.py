@@ -1,0 +1,164 @@
+"""Both servers as a test sets them up and looks at them, and real workers on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+import psycopg
+import redis
+
+from gmhealth.adapters import postgres_connection, redis_connection
+from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
+from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.core.backoff import Backoff
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.ports import Active, Commit, Idle, Notice, Standby
+from gmhealth.worker import Job, Worker
+from tests.eventually import eventually
+from tests.servers import connect_redis
+from tests.worker.faulty import Boundaries, FaultyLedger, FaultyRows, FaultyStream
+
+KEYS = LedgerKeys(source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead")
+QUICK = Job(batch_size=4, block_ms=1)
+
+
+class Notices(list[Notice]):
+    """What a worker reported."""
+
+    def __call__(self, notice: Notice, /) -> None:
+        self.append(notice)
+
+    def take(self) -> list[Notice]:
+        """What was reported since the last look."""
+        taken = list(self)
+        self.clear()
+        return taken
+
+
+@dataclass
+class Actor:
+    """A worker, its adapters and what it said."""
+
+    worker: Worker
+    boundaries: Boundaries
+    rows: PostgresRows
+    client: redis.Redis
+    notices: Notices = field(default_factory=Notices)
+
+    def at_rest(self) -> bool:
+        """Whether it is active and its last step found nothing to do."""
+        roles = [notice for notice in self.notices if isinstance(notice, Active | Standby)]
+        return bool(roles) and isinstance(roles[-1], Active) and isinstance(self.notices[-1], Idle)
+
+    def rest(self) -> None:
+        """Step until there is nothing to do."""
+        self.worker.step()
+        while not self.at_rest():
+            self.worker.step()
+
+    def die(self) -> None:
+        """Close what the process had open."""
+        self.rows.close()
+        self.client.close()
+
+
+class Scene:
+    """The servers of one test, and the workers on them; `applied` has their commits, in order."""
+
+    def __init__(self, redis_url: str, postgres_dsn: str) -> None:
+        self._redis_url, self._postgres_dsn = redis_url, postgres_dsn
+        self._names = count(1)
+        self.applied: list[Commit] = []
+        self._open = ExitStack()
+        self.redis = self._open.enter_context(connect_redis(redis_url))
+        self.redis.set_response_callback("XRANGE", lambda reply, **_: reply)
+        self.pg = self._open.enter_context(psycopg.connect(postgres_dsn, autocommit=True))
+
+    def close(self) -> None:
+        """End everything that was opened."""
+        self._open.close()
+
+    def clear(self) -> None:
+        """Make both servers empty again, once those who worked on them are gone."""
+        self.wait_until_alone()
+        self.applied.clear()
+        self.redis.flushdb()
+        self.pg.execute("DELETE FROM runtime_records")
+
+    def actor(
+        self,
+        boundaries: Boundaries | None = None,
+        *,
+        job: Job = QUICK,
+        lockless: bool = False,
+        name: str = "worker",
+        backoff: Backoff = Backoff(),  # noqa: B008  # frozen
+    ) -> Actor:
+        """Make a worker with an empty memory and connections of its own."""
+        at = boundaries or Boundaries()
+        client = self._open.enter_context(redis_connection.connect(self._redis_url))
+        connect = partial(postgres_connection.connect, self._postgres_dsn, password=None, application_name=name)
+        rows = PostgresRows(connect, table="runtime_records", lock_name="offset")
+        self._open.callback(rows.close)
+        ledger = FaultyLedger(RedisLedger(client, KEYS, dead_letter_limit=1000), client, at, self.applied)
+        notices = Notices()
+        worker = Worker(
+            FaultyStream(RedisStream(client, "events", KEYS), client, at),
+            ledger,
+            FaultyRows(rows, at, lockless=lockless),
+            job=job,
+            observe=notices,
+            name=f"{name} {next(self._names)}",
+            clock_ms=lambda: 1_790_000_000_999,
+            backoff=backoff,
+            roll=lambda: 0.0,
+        )
+        return Actor(worker, at, rows, client, notices)
+
+    def wait_until_alone(self) -> None:
+        """Wait until the server has noticed that sessions ended, and has freed their locks."""
+        eventually(self._alone)
+
+    def _alone(self) -> bool:
+        others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return self.pg.execute(others).fetchone() is None
+
+    def append(self, entry_id: str, *fields: str) -> None:
+        """Append an entry; names and values in turn."""
+        self.redis.execute_command("XADD", "events", entry_id, *fields)
+
+    def event(self, entry_id: str, game_id: str, event_type: str, occurred_at_ms: int = 1000) -> None:
+        """Append a valid event."""
+        at = str(occurred_at_ms)
+        self.append(entry_id, "game_id", game_id, "event_type", event_type, "occurred_at_ms", at, "details", "{}")
+
+    def offset(self) -> str | None:
+        """The saved offset."""
+        text: bytes | None = self.redis.get(KEYS.offset)
+        return None if text is None else text.decode()
+
+    def reset(self, offset: str) -> None:
+        """Move the offset as an operator does."""
+        self.redis.set(KEYS.offset, offset)
+
+    def snapshots(self) -> list[Snapshot]:
+        """All that Lobby was told, in order."""
+        told = (_values(fields) for _, fields in self._streamed(KEYS.snapshots))
+        return [Snapshot(game, int(turn), status, health, int(at)) for _, game, turn, status, health, _, at in told]
+
+    def dead_letters(self) -> list[str]:
+        """The source IDs of the dead letters, in order."""
+        return [_values(fields)[1] for _, fields in self._streamed(KEYS.dead_letters)]
+
+    def _streamed(self, key: str) -> Sequence[tuple[bytes, list[bytes]]]:
+        found: Sequence[tuple[bytes, list[bytes]]] = self.redis.execute_command("XRANGE", key, "-", "+")
+        return found
+
+
+def _values(fields: list[bytes]) -> list[str]:
+    return [value.decode(errors="replace") for value in fields[1::2]]

@@ -1,0 +1,112 @@
+"""One writer at a time: standing by, taking over, and what a job with an end does instead (design 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gmhealth.core.entry import EntryId
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.errors import Refused, Unavailable
+from gmhealth.ports import Active, Idle, Standby
+from gmhealth.worker import Job
+from tests.eventually import eventually
+from tests.games import add_game, game
+from tests.worker.faulty import Boundaries, Crash, Fault, When
+from tests.worker.scene import Actor, Scene
+
+ONCE = Job(until=EntryId(9, 0), block_ms=1)
+REPLAY = Job(start=EntryId(1, 0), until=EntryId(9, 0), block_ms=1)
+
+
+def takes_over(actor: Actor) -> None:
+    """Let it try until it has the lock."""
+
+    def active() -> bool:
+        actor.worker.step()
+        return any(isinstance(notice, Active) for notice in actor.notices)
+
+    eventually(active)
+
+
+@contextmanager
+def lock_held(scene: Scene) -> Iterator[None]:
+    """Somebody else holds the writer's lock."""
+    scene.pg.execute("SELECT pg_advisory_lock(hashtextextended('offset', 0))")
+    yield
+    scene.pg.execute("SELECT pg_advisory_unlock_all()")
+
+
+def test_a_second_worker_stands_by_says_so_once_and_does_nothing(scene: Scene) -> None:
+    add_game(scene.pg)
+    first = scene.actor(name="the first")
+    first.rest()
+    scene.event("1-0", "game-a", "container_oom")
+    second = scene.actor()
+    for _ in range(3):
+        second.worker.step()
+    standby, *idle = second.notices
+    assert isinstance(standby, Standby)
+    assert str(standby.holder).startswith("the first, PostgreSQL session ")
+    assert {type(notice) for notice in idle} == {Idle}
+    assert (game(scene.pg).status, scene.offset()) == ("running", None)
+
+
+def test_a_standby_takes_over_where_the_other_one_ended(scene: Scene) -> None:
+    add_game(scene.pg)
+    first, second = scene.actor(), scene.actor()
+    scene.event("1-0", "game-a", "container_oom")
+    first.rest()
+    second.worker.step()
+    first.die()
+    takes_over(second)
+    assert Active(EntryId(1, 0)) in second.notices
+    scene.event("2-0", "game-a", "probe_recovered")
+    second.rest()
+    assert (game(scene.pg).status, scene.offset()) == ("running", "2-0")
+
+
+def test_who_takes_the_lock_again_says_again_what_it_had_said(scene: Scene) -> None:
+    """Hidden by the debounce, a dead worker's transition would never be told (I3)."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_exited", 1)
+    scene.event("2-0", "game-a", "container_started", 2)
+    one = scene.actor()
+    one.rest()
+    one.rows.close()  # the session ends, as the server may end it
+    scene.event("3-0", "game-a", "probe_recovered", 3)
+    other = scene.actor(Boundaries(Fault(6, When.BEFORE, crash=True)))
+    with pytest.raises(Crash):
+        takes_over(other)
+    assert other.boundaries.names[-1] == "ledger.commit"  # it has moved the status, and dies
+    other.die()
+    takes_over(one)
+    one.rest()
+    assert game(scene.pg).status == "running"
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
+
+
+@pytest.mark.parametrize("job", [ONCE, REPLAY], ids=["once", "replay"])
+def test_a_job_with_an_end_does_not_stand_by(scene: Scene, job: Job) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom")
+    with lock_held(scene), pytest.raises(Refused, match=r"holds the writer's lock: .*PostgreSQL session"):
+        scene.actor(job=job).worker.step()
+    assert game(scene.pg).status == "running"
+
+
+@pytest.mark.parametrize("job", [ONCE, REPLAY], ids=["once", "replay"])
+def test_a_job_that_lost_its_session_is_not_turned_away_by_what_is_left_of_it(scene: Scene, job: Job) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom")
+    actor = scene.actor(Boundaries(Fault(6, When.BEFORE, crash=False)), job=job)
+    with pytest.raises(Unavailable):
+        actor.worker.step()
+    actor.rows.close()
+    with lock_held(scene), pytest.raises(Unavailable, match="writer's lock"):
+        actor.worker.step()  # the server has not noticed yet that the session is gone
+    while not actor.worker.done:
+        actor.worker.step()
+    assert len(scene.snapshots()) == 1
