@@ -69,7 +69,9 @@ class Writer:
         may_move: dict[str, int],
     ) -> tuple[Plan, frozenset[str]]:
         plan = fold(events, rows, emitted, swap=self._swap)
-        may_move.update(plan.moved)
+        # A status that is moved and moved back within the batch is no transition of the row.
+        games = [change.game_id for change in plan.changes if change.status != change.expected]
+        may_move.update({game_id: plan.moved[game_id] for game_id in games})
         lost = frozenset(self._rows.write(plan.changes))
         self._remember(plan.changes, lost)
         return plan, lost

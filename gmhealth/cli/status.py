@@ -13,14 +13,12 @@ import typer
 from gmhealth.cli.layout import Facts, Grid, Part
 from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
 from gmhealth.cli.session import Session, session
+from gmhealth.core.health_state import Look, judge, recent
 from gmhealth.errors import Unavailable
 
 if TYPE_CHECKING:
-    from gmhealth.cli.lag import Standing
     from gmhealth.cli.views.checkup import StatusView
 
-BEHIND_AFTER_S: Final = 10.0
-"""An unread entry older than this means that the consumer does not keep up."""
 COUNTED: Final = 10_000
 
 
@@ -38,12 +36,13 @@ def status(
     gmhealth status
     gmhealth status --watch --interval 1
 
-    States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody holds the writer's lock). Off a
+    States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody holds the writer's lock). What one
+    look cannot tell --watch does: stalled (behind, and the offset does not move), rewound (it was set back). Off a
     terminal, and with -o json, --watch prints a line a look.
     """
     with session(ctx, "status") as opened:
         if not watch:
-            view = _look(opened, games)
+            view = _look(opened, games, [])
             show(view, output, *_parts(opened, view))
         elif output is Output.TABLE and animated(sys.stdout):
             _draw_on(opened, games, interval)
@@ -53,10 +52,11 @@ def status(
 
 def _draw_on(opened: Session, games: int, interval: float) -> None:
     """Draw the screen again and again. A server that is away for a while is what one watches for: it is shown."""
+    looks: list[Look] = []
     with live() as draw:
         while True:
             try:
-                draw(*_parts(opened, _look(opened, games)))
+                draw(*_parts(opened, _look(opened, games, looks)))
             except Unavailable as error:
                 draw(Facts("gmhealth", [("state", "unknown"), ("error", error), ("next", error.hint)]))
             time.sleep(interval)
@@ -66,16 +66,18 @@ def _print_on(opened: Session, games: int, interval: float, output: Output) -> N
     """Off a terminal: a line a look, without any animation."""
     from gmhealth.cli.views import as_json
 
+    looks: list[Look] = []
     while True:
         try:
-            view = _look(opened, games)
+            view = _look(opened, games, looks)
             typer.echo(as_json(view) if output is Output.JSON else _line(view))
         except Unavailable as error:
             say(str(error))
         time.sleep(interval)
 
 
-def _look(opened: Session, games: int) -> StatusView:
+def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
+    """Look once more; `looks` are those before, and get this one."""
     from gmhealth.cli.lag import entry_view, standing
     from gmhealth.cli.times import EPOCH, from_ms
     from gmhealth.cli.views.checkup import StatusView
@@ -95,9 +97,11 @@ def _look(opened: Session, games: int) -> StatusView:
     for (status_name, summary), count in counts.items():
         by_status[status_name] += count
         by_summary[summary or "(never reported)"] += count
+    looks.append(Look(time.monotonic(), found.saved.entry_id, found.lag.seconds, consumer is not None))
+    looks[:] = recent(looks)
     return StatusView(
         target=opened.target,
-        state=_state(consumer, found),
+        state=judge(looks).value,
         consumer=consumer,
         offset=None if found.saved.text is None else entry_view(found.saved.entry_id),
         lag=found.lag,
@@ -115,12 +119,6 @@ def _look(opened: Session, games: int) -> StatusView:
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def _state(consumer: str | None, found: Standing) -> str:
-    if consumer is None:
-        return "stopped"
-    return "behind" if found.lag.seconds > BEHIND_AFTER_S else "ok"
 
 
 def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:

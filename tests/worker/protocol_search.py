@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.worker.protocol_steps import deliver, fold, step
+from tests.worker.protocol_fold import fold
+from tests.worker.protocol_steps import deliver, step
 from tests.worker.protocol_world import Bounds, World, begin, crash, end_session, generate, reset
 
 

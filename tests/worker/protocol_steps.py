@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.worker.protocol_fold import SWAP, fold
 from tests.worker.protocol_world import Bounds, Commit, Plan, Saved, Worker, World, bits, publish, put, save
-
-SUMMARY = {"x": "exited", "s": "healthy", "r": "healthy"}
-SWAP = {"x": ("running", "unreachable"), "r": ("unreachable", "running")}
 
 
 def step(world: World, at: int, bounds: Bounds, *, lose: bool) -> Iterator[tuple[str, World]]:
@@ -60,18 +58,6 @@ def deliver(world: World, commit: Commit, bounds: Bounds) -> tuple[World, bool]:
 
 def _moved(old: Saved, new: Saved, bounds: Bounds) -> bool:
     return old.offset != new.offset or (old.mark != new.mark and "mark in the fence" not in bounds.without)
-
-
-def fold(entries: str, status: str, emitted: str) -> Plan:
-    """Plan a batch, as D4 and D5 say; of its snapshots the last one shows the row as it leaves it."""
-    expected, swapped, told = status, False, False
-    for entry in entries:
-        source, target = SWAP.get(entry, ("", ""))
-        if status == source:
-            status, swapped, told = target, True, True
-        told = told or SUMMARY[entry] != emitted
-        emitted = SUMMARY[entry]
-    return Plan(expected, status, emitted, swapped, told)
 
 
 def _lock(world: World, at: int, bounds: Bounds) -> World:
@@ -157,7 +143,7 @@ def _load(world: World, worker: Worker, bounds: Bounds) -> Worker:
     if "debounce remembered last" in bounds.without:
         emitted = plan.summary
     # A lost race plans the batch once more with what was remembered by then.
-    return worker._replace(plan=plan, emitted=emitted, owed=worker.owed or plan.swapped, again=False)
+    return worker._replace(plan=plan, emitted=emitted, owed=worker.owed or plan.status != plan.expected, again=False)
 
 
 def _write(world: World, at: int, plan: Plan, bounds: Bounds, *, lose: bool) -> Iterator[tuple[str, World]]:

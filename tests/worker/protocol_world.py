@@ -39,7 +39,6 @@ class Plan(NamedTuple):
     expected: str
     status: str
     summary: str
-    swapped: bool
     told: bool
     written: bool = False
     shows: int | None = None

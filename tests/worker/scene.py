@@ -12,6 +12,7 @@ import psycopg
 import redis
 
 from gmhealth.adapters import postgres_connection, redis_connection
+from gmhealth.adapters.postgres_connection import Connection
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
 from gmhealth.adapters.redis_stream import RedisStream
@@ -24,6 +25,8 @@ from tests.servers import connect_redis
 from tests.worker.faulty import Boundaries, FaultyLedger, FaultyRows, FaultyStream
 
 KEYS = LedgerKeys(source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead")
+PATIENCE = "SET idle_session_timeout = 0; SET lock_timeout = 0; SET statement_timeout = 0"
+"""How long a test takes is for the machine to say, and none fails for it."""
 QUICK = Job(batch_size=4, block_ms=1)
 
 
@@ -102,8 +105,7 @@ class Scene:
         """Make a worker with an empty memory and connections of its own."""
         at = boundaries or Boundaries()
         client = self._open.enter_context(redis_connection.connect(self._redis_url))
-        connect = partial(postgres_connection.connect, self._postgres_dsn, password=None, application_name=name)
-        rows = PostgresRows(connect, table="runtime_records", lock_name="offset")
+        rows = PostgresRows(partial(self._session, name), table="runtime_records", lock_name="offset")
         self._open.callback(rows.close)
         ledger = FaultyLedger(RedisLedger(client, KEYS, dead_letter_limit=1000), client, at, self.applied)
         notices = Notices()
@@ -127,6 +129,11 @@ class Scene:
     def _alone(self) -> bool:
         others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         return self.pg.execute(others).fetchone() is None
+
+    def _session(self, name: str) -> Connection:
+        connection = postgres_connection.connect(self._postgres_dsn, password=None, application_name=name)
+        connection.execute(PATIENCE)
+        return connection
 
     def append(self, entry_id: str, *fields: str) -> None:
         """Append an entry; names and values in turn."""

@@ -31,16 +31,6 @@ class OneStatement(Connection):
         return cursor
 
 
-class Patient(Connection):
-    """A connection that waits for locks, and may be idle, as long as the test takes."""
-
-    def execute(self, query: Any, *args: Any, **options: Any) -> Any:
-        cursor = super().execute(query, *args, **options)
-        if query is postgres_connection.SESSION:
-            super().execute("SET lock_timeout = 0; SET statement_timeout = 0; SET idle_session_timeout = 0")
-        return cursor
-
-
 def test_a_worker_that_freezes_between_any_two_calls_holds_no_row(scene: Scene) -> None:
     crossings: list[Crossing] = []
 
@@ -89,10 +79,7 @@ def holding(dsn: str, game_id: str) -> Iterator[None]:
         yield
 
 
-def test_who_waits_for_us_waits_for_one_statement_and_not_for_our_process(
-    scene: Scene, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_connection, "Connection", Patient)
+def test_who_waits_for_us_waits_for_one_statement_and_not_for_our_process(scene: Scene, postgres_dsn: str) -> None:
     for game_id in ("game-a", "game-b"):
         add_game(scene.pg, game_id)
     scene.event("1-0", "game-a", "container_oom")

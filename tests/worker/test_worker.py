@@ -26,6 +26,11 @@ def once_before(name: str, act: Callable[[], object]) -> Callable[[Crossing], No
     return visit
 
 
+def away() -> None:
+    """A server cannot be reached."""
+    raise Unavailable("away")
+
+
 def mark(scene: Scene) -> str:
     """The mark of the last commit."""
     return str(scene.redis.get(KEYS.mark), "utf-8").partition(" ")[2]
@@ -164,6 +169,21 @@ def test_a_summary_is_remembered_once_it_is_sent(scene: Scene) -> None:
         scene.event(f"{at}-0", "game-a", "inspect_unhealthy", at)
         actor.rest()
     assert [snapshot.occurred_at_ms for snapshot in scene.snapshots()] == [1]
+
+
+def test_a_batch_that_is_tried_again_is_told_in_any_case(scene: Scene) -> None:
+    """Its first try may have moved a status: the second one finds it moved, and a summary that was sent before."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_exited", 1)
+    scene.event("2-0", "game-a", "container_started", 2)
+    actor = scene.actor()
+    actor.rest()
+    scene.event("3-0", "game-a", "probe_recovered", 3)
+    actor.boundaries.visit = once_before("ledger.commit", away)
+    with pytest.raises(Unavailable, match="away"):
+        actor.worker.step()
+    actor.rest()
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
 
 
 def test_a_summary_is_not_remembered_before_it_is_sent(scene: Scene) -> None:

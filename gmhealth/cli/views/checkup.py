@@ -11,7 +11,7 @@ from gmhealth.cli.views.games import RowView
 
 @dataclass(frozen=True, kw_only=True)
 class StatusView:
-    """`gmhealth status`. `state` is ok, behind or stopped."""
+    """`gmhealth status`. `state` is ok, behind or stopped; with --watch also stalled or rewound."""
 
     target: TargetView
     state: str

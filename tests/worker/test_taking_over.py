@@ -1,0 +1,107 @@
+"""A worker died with a batch written and not told, and an operator went past it: who takes over tells (I3, I6)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.core.entry import EntryId
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.errors import Unavailable
+from gmhealth.ports import Saved
+from gmhealth.worker import Job
+from tests.games import add_game
+from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When
+from tests.worker.scene import KEYS, Actor, Scene
+
+UNREPORTED = Snapshot("game-a", 7, "engine_unreachable", "oom", 1)
+ONE_BY_ONE = Job(batch_size=1, block_ms=1)
+
+
+@pytest.fixture
+def orphaned(scene: Scene) -> Scene:
+    """The row is written, nothing is told, and nobody is left who knows."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom", 1)
+    scene.event("2-0", "game-x", "container_started", 2)
+    dead = scene.actor(Boundaries(Fault(5, When.AFTER, crash=True)))
+    with pytest.raises(Crash):
+        dead.worker.step()
+    assert dead.boundaries.names[-1] == "rows.write"
+    dead.die()
+    scene.wait_until_alone()
+    return scene
+
+
+def at_rest_in_spite_of_failures(actor: Actor) -> None:
+    """Step on until there is nothing to do."""
+    while not actor.at_rest():
+        with suppress(Unavailable):
+            actor.worker.step()
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_whenever_the_offset_is_moved_past_it(orphaned: Scene, at: int) -> None:
+    def visit(crossing: Crossing) -> None:
+        if crossing[::2] == (at, When.BEFORE):
+            orphaned.reset("2-0")
+
+    orphaned.actor(Boundaries(visit=visit)).rest()
+    assert orphaned.snapshots() == [UNREPORTED]
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("at", range(1, 9))
+def test_whatever_fails_as_it_takes_over(orphaned: Scene, at: int, when: When) -> None:
+    orphaned.reset("2-0")
+    at_rest_in_spite_of_failures(orphaned.actor(Boundaries(Fault(at, when, crash=False))))
+    assert orphaned.snapshots() == [UNREPORTED]
+
+
+@pytest.mark.parametrize("at", range(3, 9))
+def test_whatever_fails_as_it_follows(orphaned: Scene, at: int) -> None:
+    def visit(crossing: Crossing) -> None:
+        if crossing[::2] == (3, When.BEFORE):
+            assert crossing.name == "stream.read"
+            orphaned.reset("2-0")
+
+    at_rest_in_spite_of_failures(orphaned.actor(Boundaries(Fault(at, When.BEFORE, crash=False), visit)))
+    assert orphaned.snapshots() == [UNREPORTED]
+
+
+def test_it_looks_at_no_more_than_one_batch(orphaned: Scene) -> None:
+    add_game(orphaned.pg, "game-b")
+    orphaned.event("3-0", "game-b", "container_oom", 3)
+    orphaned.reset("3-0")
+    orphaned.actor(job=Job(batch_size=2, block_ms=1)).rest()
+    assert orphaned.snapshots() == [UNREPORTED]
+
+
+def test_after_a_move_back_there_is_nothing_that_was_skipped(scene: Scene) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom", 1)
+    first = scene.actor()
+    first.rest()
+    first.die()
+    scene.wait_until_alone()
+    scene.reset("0-0")
+    scene.actor().rest()
+    assert scene.snapshots() == [UNREPORTED] * 2  # by reading it again, and no third time
+
+
+def test_a_commit_that_was_held_up_does_not_apply_once_the_offset_has_come_back(scene: Scene) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "inspect_unhealthy", 1)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    actor = scene.actor(job=ONE_BY_ONE)
+    actor.rest()
+    held_up = scene.applied[-1]
+    assert (held_up.offset, held_up.fence) == (EntryId(2, 0), Saved("1-0", "worker 1#1", EntryId(1, 0)))
+    scene.reset("0-0")
+    while scene.offset() != "1-0":
+        actor.worker.step()
+    told = scene.snapshots()
+    assert RedisLedger(actor.client, KEYS, dead_letter_limit=10).commit(held_up) is not None
+    assert (scene.snapshots(), scene.offset()) == (told, "1-0")
