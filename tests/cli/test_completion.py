@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_a_tab_in_the_shell_itself_completes_the_game(shell: str, environ: dict[
     if shutil.which(start[0]) is None:
         pytest.skip(f"there is no {shell} on this machine")
     program = tmp_path / "gmhealth"
-    program.write_text("#!/bin/sh\nexec " + " ".join(daemon.command()) + ' "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(daemon.command())} "$@"\n')
     program.chmod(0o755)
     variables = {**daemon.environment(environ), "TERM": "dumb" if shell != "fish" else "xterm", "HOME": str(tmp_path)}
     variables["PATH"] = f"{tmp_path}{os.pathsep}{variables['PATH']}"
