@@ -64,11 +64,18 @@ def blockers(scene: Scene, application: str) -> set[str]:
     return {row[0] for row in found}
 
 
-def state(scene: Scene, application: str) -> str:
-    """What this session does."""
-    row = scene.pg.execute("SELECT state FROM pg_stat_activity WHERE application_name = %s", [application]).fetchone()
-    assert row is not None
-    return str(row[0])
+def states_of_blockers(scene: Scene, application: str) -> set[tuple[str, str]]:
+    """Name and state of the very sessions that this one waits for, at one moment."""
+    rows = scene.pg.execute(
+        """
+        SELECT blocker.application_name, blocker.state
+          FROM pg_stat_activity AS waiting
+          JOIN pg_stat_activity AS blocker ON blocker.pid = ANY (pg_blocking_pids(waiting.pid))
+         WHERE waiting.application_name = %s
+        """,
+        [application],
+    )
+    return set(rows.fetchall())
 
 
 @contextmanager
@@ -100,8 +107,7 @@ def test_who_waits_for_us_waits_for_one_statement_and_not_for_our_process(scene:
             step = threads.submit(actor.worker.step)
             eventually(lambda: blockers(scene, "worker") == {"holder"})  # it has game-a, and waits for game-b
             generation = threads.submit(generate)
-            eventually(lambda: blockers(scene, "generation") == {"worker"})
-            assert state(scene, "worker") == "active"
+            eventually(lambda: states_of_blockers(scene, "generation") == {("worker", "active")})
         try:
             generation.result(60)  # our process stands still, right after its statement
             assert not step.done()
