@@ -8,17 +8,24 @@ Every method may raise `Unavailable` (trying again may help; a write's outcome i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.plan import Change, Plan, Row
 from gmhealth.core.snapshot import Snapshot
+
+Meanwhile: TypeAlias = Callable[[], None]
+"""Work to do while a server is busy: called at most once, after the request has left and before its answer is read."""
+
+
+def nothing() -> None:
+    """Do nothing meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class Stream(Protocol):
     """The stream of health events."""
 
     def read(self, after: EntryId, limit: int, block_ms: int) -> Read:
-        """Read up to `limit` entries strictly after `after`, in order; wait up to `block_ms` for the first one."""
+        """Read up to `limit` entries strictly after `after`, in order, waiting up to `block_ms` for the first one."""
 
     def read_range(self, after: EntryId, last: EntryId, limit: int) -> Read:
         """Read up to `limit` entries strictly after `after` and up to `last`, in order, without waiting."""
@@ -83,7 +90,7 @@ class Ledger(Protocol):
     def saved(self) -> Saved:
         """Load the offset and the mark. Raises `Unusable` if the key holds no entry ID; nothing is overwritten."""
 
-    def commit(self, commit: Commit) -> Saved | None:
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
         """Append snapshots and dead letters and move the offset in one atomic, fenced step (I5).
 
         None: it was applied, all of it. Otherwise nothing was, because the offset has moved, or somebody else has
@@ -116,7 +123,7 @@ class Rows(Protocol):
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         """Load the rows of `game_ids` in one query without locks; a game without a row is left out."""
 
-    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
+    def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
         """Apply every change whose row still has the status and turn it was planned from, in one transaction.
 
         Returns the games that lost: their row has changed or is gone, and was not touched. `changes` come in

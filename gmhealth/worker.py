@@ -14,10 +14,9 @@ from time import perf_counter
 from typing import Final
 
 from gmhealth.core.backoff import Backoff
-from gmhealth.core.batch_size import next_limit
 from gmhealth.core.continuity import Break, Place, examine
-from gmhealth.core.entry import START, Entry, EntryId
-from gmhealth.core.events import HealthEvent, InvalidEntry, decode
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry, decode
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Refused, Unavailable
@@ -39,10 +38,9 @@ from gmhealth.ports import (
     Stream,
     Waiting,
 )
+from gmhealth.reader import Reader
 from gmhealth.writer import Writer
 
-BATCH_BYTES: Final = 32 * 2**20
-"""About how much of the stream a batch may hold."""
 KEEP_ALIVE_S: Final = 1.0
 """A session that is used less often than this is taken for frozen (design 3.4)."""
 
@@ -73,9 +71,9 @@ class Job:
 
 @dataclass(slots=True)
 class _Batch:
-    """The batch in hand, from its read to its commit."""
+    """The batch in hand, from its read to its commit; `after` is the place after it."""
 
-    entries: Sequence[Entry]
+    decoded: Sequence[Decoded]
     after: Place
     attempts: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -109,6 +107,7 @@ class Worker:
         roll: Callable[[], float] = random,
     ) -> None:
         self._stream, self._ledger, self._rows = stream, ledger, rows
+        self._reader = Reader(stream, until=job.until, batch_size=job.batch_size, block_ms=job.block_ms)
         self._writer = Writer(rows, swap=job.swap)
         self._job, self._observe, self._name = job, observe, name
         self._clock_ms, self._backoff, self._roll = clock_ms, backoff, roll
@@ -122,7 +121,6 @@ class Worker:
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
         self._last_break: Break | None = None
         self._commits = 0
-        self._limit = next_limit((), most_entries=job.batch_size, most_bytes=BATCH_BYTES)
         self._due = 0.0  # seconds to wait for the job's rate
         self.done = False
 
@@ -163,6 +161,7 @@ class Worker:
                     self._work(self._hand)
         except Unavailable:
             self._in_doubt = True
+            self._reader.forget()
             raise
 
     def _locked(self) -> bool:
@@ -257,21 +256,19 @@ class Worker:
         self._publish(_Unsettled(self._commit(None, snapshots, ()), None))
 
     def _read(self) -> None:
-        job, after = self._job, self._place
-        if job.until is None:
-            read = self._stream.read(after.offset, self._limit, job.block_ms)
-        else:
-            read = self._stream.read_range(after.offset, job.until, self._limit)
-        if self._moved(read.saved):
-            self._follow(read.saved)
+        before = self._place.offset
+        reading = self._reader.read(before)
+        read = reading.read
+        saved = self._ledger.saved() if reading.ahead else read.saved
+        if self._moved(saved):
+            self._follow(saved)
             return
         if not (read.entries and read.unbroken):
             self._examine(read)
-        if self._place.offset < after.offset:
+        if self._place.offset < before:
             return  # another stream has taken this one's place: read that from its beginning
         if read.entries:
-            self._limit = next_limit(read.entries, most_entries=job.batch_size, most_bytes=BATCH_BYTES)
-            self._hand = _Batch(read.entries, self._place.past(read.entries))
+            self._hand = _Batch(reading.decoded, self._place.past(read.entries), seconds={"decode": reading.decode_s})
         else:
             self._rest()
 
@@ -289,22 +286,20 @@ class Worker:
         self._observe(Idle(self._place.offset))
 
     def _work(self, batch: _Batch) -> None:
-        began = perf_counter()
         batch.attempts, again = batch.attempts + 1, batch.attempts > 0
-        decoded = [decode(entry) for entry in batch.entries]
-        invalid = [item for item in decoded if isinstance(item, InvalidEntry)]
-        events = self._wanted([item for item in decoded if isinstance(item, HealthEvent)])
+        invalid = [item for item in batch.decoded if isinstance(item, InvalidEntry)]
+        events = self._wanted([item for item in batch.decoded if isinstance(item, HealthEvent)])
         if again:
             self._forget(events)
-        planned = perf_counter()
-        plan, lost_races = self._writer.write(events, self._emitted, self._owed)
-        batch.seconds.update(decode=planned - began, write=perf_counter() - planned)
+        began = perf_counter()
+        plan, lost_races = self._writer.write(events, self._emitted, self._owed, self._reader.read_ahead)
+        batch.seconds["write"] = perf_counter() - began
         commit = self._commit(
             batch.after.offset if self._job.moves_offset else None,
             plan.snapshots if self._job.publish else (),
             invalid if self._job.moves_offset else (),
         )
-        done = BatchDone(len(decoded), invalid, plan, lost_races, batch.after.offset, batch.seconds)
+        done = BatchDone(len(batch.decoded), invalid, plan, lost_races, batch.after.offset, batch.seconds)
         self._publish(_Unsettled(commit, done))
 
     def _wanted(self, events: list[HealthEvent]) -> list[HealthEvent]:
@@ -338,7 +333,7 @@ class Worker:
     def _publish(self, unsettled: _Unsettled) -> None:
         self._unsettled = unsettled
         began = perf_counter()
-        moved = self._ledger.commit(unsettled.commit)
+        moved = self._ledger.commit(unsettled.commit, self._reader.decode_ahead)
         if self._hand is not None:
             self._hand.seconds["publish"] = perf_counter() - began
         self._unsettled = None
@@ -357,7 +352,7 @@ class Worker:
         if done is None or self._hand is None:
             return
         self._emitted.update((change.game_id, change.summary) for change in done.plan.changes)
-        self._due = len(self._hand.entries) / self._job.rate if self._job.rate else 0.0
+        self._due = len(self._hand.decoded) / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None
         self.done = self._job.until is not None and self._place.offset >= self._job.until
         self._observe(done)

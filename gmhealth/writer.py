@@ -7,7 +7,7 @@ from typing import Final
 
 from gmhealth.core.events import HealthEvent
 from gmhealth.core.plan import Change, Plan, Row, fold
-from gmhealth.ports import Rows
+from gmhealth.ports import Meanwhile, Rows, nothing
 
 GUARDED_TRIES: Final = 3
 """After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
@@ -36,17 +36,23 @@ class Writer:
                 self._remembered.pop(game_id, None)
 
     def write(
-        self, events: Sequence[HealthEvent], emitted: Mapping[str, str], may_move: dict[str, int]
+        self,
+        events: Sequence[HealthEvent],
+        emitted: Mapping[str, str],
+        may_move: dict[str, int],
+        meanwhile: Meanwhile = nothing,
     ) -> tuple[Plan, int]:
         """Write `events`; returns the plan as it was applied, and how many races were lost on the way.
 
         Games whose status a write may move are put into `may_move` before it is sent, as its answer may be lost.
+        `meanwhile` is handed on to the first write.
         """
         if not events:
             return Plan(), 0
         games = {event.game_id for event in events}
         known = {game_id: row for game_id in games if (row := self._remembered.get(game_id)) is not None}
-        plan, lost = self._try(events, {**known, **self._load(games - known.keys())}, emitted, may_move)
+        rows = {**known, **self._load(games - known.keys())}
+        plan, lost = self._try(events, rows, emitted, may_move, meanwhile)
         races = len(lost - known.keys())
         for _ in range(GUARDED_TRIES if known else GUARDED_TRIES - 1):
             if not lost:
@@ -67,12 +73,13 @@ class Writer:
         rows: Mapping[str, Row],
         emitted: Mapping[str, str],
         may_move: dict[str, int],
+        meanwhile: Meanwhile = nothing,
     ) -> tuple[Plan, frozenset[str]]:
         plan = fold(events, rows, emitted, swap=self._swap)
         # A status that is moved and moved back within the batch is no transition of the row.
         games = [change.game_id for change in plan.changes if change.status != change.expected]
         may_move.update({game_id: plan.moved[game_id] for game_id in games})
-        lost = frozenset(self._rows.write(plan.changes))
+        lost = frozenset(self._rows.write(plan.changes, meanwhile))
         self._remember(plan.changes, lost)
         return plan, lost
 

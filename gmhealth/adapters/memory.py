@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gmhealth.core.plan import Change, Row
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.ports import Commit, Lock, Rows, Saved
+from gmhealth.ports import Commit, Lock, Meanwhile, Rows, Saved, nothing
 
 
 @dataclass(slots=True)
@@ -37,8 +37,9 @@ class RehearsalRows:
             self.now.update(rows)
         return {game_id: self.now[game_id] for game_id in game_ids if game_id in self.now}
 
-    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
+    def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
         """Apply the changes that still fit."""
+        meanwhile()
         lost = set()
         for game_id, expected, turn, status, summary in changes:
             row = self.now.get(game_id)
@@ -71,8 +72,9 @@ class RehearsalLedger:
         """A rehearsal has saved nothing."""
         return Saved(None, self.mark)
 
-    def commit(self, commit: Commit) -> Saved | None:
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
         """Count the snapshots."""
+        meanwhile()
         for snapshot in commit.snapshots:
             self.sent[snapshot.game_id] += 1
             self.last[snapshot.game_id] = snapshot

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import conninfo
+from psycopg.abc import PQGen
+from psycopg.waiting import Wait
 
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
+from gmhealth.ports import Meanwhile
 
 ANSWER_S: Final = 6.0
 """No answer for so long means that the connection is gone; a silent peer that keeps it open trips no other time-out.
@@ -71,19 +74,48 @@ HINTS: Final[Mapping[str, str]] = {
     "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
 }
 _PORTS: Final = re.compile("[0-9,]*")
+T = TypeVar("T")
 ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection on which no wait outlasts `ANSWER_S`."""
+    """A connection on which no wait outlasts `ANSWER_S`, and that can do something else meanwhile."""
+
+    _meanwhile: Meanwhile | None = None
+
+    @contextmanager
+    def busy_with(self, meanwhile: Meanwhile) -> Iterator[None]:
+        """Have the statement in this block do `meanwhile` while its answer is waited for."""
+        self._meanwhile = meanwhile
+        try:
+            yield
+        finally:
+            self._meanwhile = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as psycopg does, with our time-out where the caller gave none."""
+        if self._meanwhile is not None:
+            gen, self._meanwhile = _interposed(gen, self._meanwhile), None
         try:
             return super().wait(gen, interval, ANSWER_S if timeout is None else timeout)
         except psycopg.errors._WaitTimeout as error:  # noqa: SLF001  # psycopg raises it, under this name only
             self.close()
             raise psycopg.OperationalError(f"no answer for {ANSWER_S:g} seconds") from error
+
+
+def _interposed(gen: PQGen[T], meanwhile: Meanwhile) -> PQGen[T]:
+    """`gen`, which calls `meanwhile` the first time that it waits to read: all it has to send has left by then."""
+    done = False
+    try:
+        wanted = next(gen)
+        while True:
+            if wanted == Wait.R and not done:
+                done = True
+                meanwhile()
+            wanted = gen.send((yield wanted))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def connect(dsn: str, *, password: str | None, application_name: str) -> Connection:

@@ -12,7 +12,7 @@ from psycopg import sql
 from gmhealth.adapters.postgres_connection import Connection, translated
 from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Lock
+from gmhealth.ports import Lock, Meanwhile, nothing
 
 LOAD = sql.SQL("""
 SELECT game_id, status, current_turn, engine_health
@@ -124,11 +124,11 @@ class PostgresRows:
             cursor = connection.execute(self._load, [list(game_ids)])
             return {game_id: Row(*rest) for game_id, *rest in cursor}
 
-    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
+    def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
         """Write all changes in one statement that is its own transaction."""
         if not changes:
             return frozenset()
-        with self._session("write rows") as connection:
+        with self._session("write rows") as connection, connection.busy_with(meanwhile):
             applied = {row[0] for row in connection.execute(self._write, [json.dumps(changes)])}
         return {change.game_id for change in changes} - applied
 

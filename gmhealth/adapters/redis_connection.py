@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
+from gmhealth.ports import Meanwhile, nothing
 
 TIMEOUT_S: Final = 5.0
 """No answer for so long means that the connection is gone. Every blocking read waits for less."""
@@ -112,7 +113,7 @@ def describe(url: str) -> str:
     return f"{parts.hostname or 'localhost'}:{port} database {database}"
 
 
-def round_trip(client: redis.Redis, *commands: Sequence[Any]) -> list[Any]:
+def round_trip(client: redis.Redis, *commands: Sequence[Any], meanwhile: Meanwhile = nothing) -> list[Any]:
     """Send `commands` at once and return their replies as they come: raw bytes, and an error as its exception.
 
     A third of what a redis-py pipeline costs, which an idle consumer would spend on every single event. Whatever
@@ -121,6 +122,7 @@ def round_trip(client: redis.Redis, *commands: Sequence[Any]) -> list[Any]:
     connection = client.connection_pool.get_connection()
     try:
         connection.send_packed_command(connection.pack_commands(commands))
+        meanwhile()
         return [_reply(connection) for _ in commands]
     finally:
         client.connection_pool.release(connection)

@@ -17,7 +17,7 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.netstring import pack
 from gmhealth.errors import Unusable
-from gmhealth.ports import Commit, Saved
+from gmhealth.ports import Commit, Meanwhile, Saved, nothing
 
 COMMIT_SCRIPT: Final = files("gmhealth.adapters").joinpath("commit.lua").read_text(encoding="utf-8")
 COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -47,18 +47,18 @@ class RedisLedger:
                 [unless_error(reply) for reply in round_trip(self._client, *ask_saved(self._keys))], self._keys
             )
 
-    def commit(self, commit: Commit) -> Saved | None:
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
         """Run `commit.lua`."""
         keys = self._keys
         names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters)
         values = (*_head(commit), self._limit, json.dumps(commit.snapshots), *self._dead_letters(commit))
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
-            obstacle = self._run(len(names), *names, *values)
+            obstacle = self._run(meanwhile, len(names), *names, *values)
         return None if obstacle is None else read_saved([value or None for value in obstacle], keys)
 
-    def _run(self, *arguments: bytes | str | int) -> Any:
+    def _run(self, meanwhile: Meanwhile, *arguments: bytes | str | int) -> Any:
         """Run the script by its hash; a server that does not know it gets it whole, which repeats nothing."""
-        (reply,) = round_trip(self._client, ("EVALSHA", COMMIT_SHA, *arguments))
+        (reply,) = round_trip(self._client, ("EVALSHA", COMMIT_SHA, *arguments), meanwhile=meanwhile)
         if isinstance(reply, exceptions.NoScriptError):
             (reply,) = round_trip(self._client, ("EVAL", COMMIT_SCRIPT, *arguments))
         return unless_error(reply)

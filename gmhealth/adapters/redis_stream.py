@@ -22,7 +22,8 @@ class RedisStream:
 
     def read(self, after: EntryId, limit: int, block_ms: int) -> Read:
         """Read with XREAD BLOCK; the wait must stay below the connection's time-out."""
-        return self._read("XREAD", "COUNT", limit, "BLOCK", block_ms, "STREAMS", self._stream, str(after), after=after)
+        wait = ("BLOCK", block_ms) if block_ms else ()  # BLOCK 0 waits for ever
+        return self._read("XREAD", "COUNT", limit, *wait, "STREAMS", self._stream, str(after), after=after)
 
     def read_range(self, after: EntryId, last: EntryId, limit: int) -> Read:
         """Read with XRANGE, whose start is exclusive here."""

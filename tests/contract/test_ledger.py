@@ -16,6 +16,7 @@ from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Saved
 from tests.contract.conftest import KEYS
+from tests.eventually import eventually
 from tests.streams import everything, raw_entries
 
 SNAPSHOTS = [
@@ -209,3 +210,24 @@ def test_a_server_that_forgot_the_script_gets_it_again_and_runs_it_once(
     redis_client.script_flush()
     assert ledger.commit(replace(COMMIT, fence=ledger.saved())) is None
     assert redis_client.xlen(KEYS.snapshots) == 4
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["script known", "script unknown"])
+def test_work_meanwhile_is_done_once_the_commit_has_left(
+    ledger: RedisLedger, redis_client: redis.Redis, known: bool
+) -> None:
+    if known:
+        ledger.commit(replace(COMMIT, fence=None, offset=None, snapshots=(), dead_letters=(), mark="worker#0"))
+        redis_client.delete(KEYS.mark)
+    else:
+        redis_client.script_flush()
+    seen: list[int] = []
+
+    def meanwhile() -> None:
+        if known:
+            eventually(lambda: sent(redis_client))
+        seen.append(len(sent(redis_client)))
+
+    assert ledger.commit(COMMIT, meanwhile) is None
+    assert len(seen) == 1  # also where the script had to be sent after all
+    assert len(sent(redis_client)) == 2

@@ -12,6 +12,7 @@ from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row
 from tests.contract.roles import READ, WRITE, as_role, limited_role
+from tests.eventually import eventually
 from tests.games import Game, add_game, game, games
 
 OURS = {"status", "engine_health", "updated_at"}
@@ -141,3 +142,32 @@ def test_grants_on_our_columns_are_enough(postgres_dsn: str, pg: psycopg.Connect
         assert rows.write([change()]) == frozenset()
         assert rows.write_summaries([change()]) == {"game-a": Row("engine_unreachable", 7, "oom")}
         rows.close()
+
+
+def test_work_meanwhile_is_done_once_the_write_has_left(rows: PostgresRows, pg: psycopg.Connection) -> None:
+    add_game(pg)
+    seen: list[Game] = []
+
+    def meanwhile() -> None:
+        eventually(lambda: game(pg).engine_health == "oom")
+        seen.append(game(pg))
+
+    assert rows.write([change()], meanwhile) == frozenset()
+    assert seen == [Game("engine_unreachable", 7, "oom")]
+    assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
+    assert len(seen) == 1
+
+
+def test_what_is_raised_meanwhile_comes_out_and_leaves_the_session_to_be_dropped(
+    rows: PostgresRows, pg: psycopg.Connection
+) -> None:
+    add_game(pg)
+
+    def meanwhile() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        rows.write([change()], meanwhile)
+    eventually(lambda: game(pg).engine_health == "oom")
+    rows.close()
+    assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}

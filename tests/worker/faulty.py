@@ -14,7 +14,7 @@ from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import EntryId
 from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Commit, Ledger, Lock, Read, Saved, Stream
+from gmhealth.ports import Commit, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
 
 T = TypeVar("T")
 
@@ -102,11 +102,11 @@ class FaultyLedger:
     def saved(self) -> Saved:
         return self._at.cross("ledger.saved", self._real.saved, self._hang_up)
 
-    def commit(self, commit: Commit) -> Saved | None:
-        return self._at.cross("ledger.commit", lambda: self._commit(commit), self._hang_up)
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
+        return self._at.cross("ledger.commit", lambda: self._commit(commit, meanwhile), self._hang_up)
 
-    def _commit(self, commit: Commit) -> Saved | None:
-        obstacle = self._real.commit(commit)
+    def _commit(self, commit: Commit, meanwhile: Meanwhile) -> Saved | None:
+        obstacle = self._real.commit(commit, meanwhile)
         if obstacle is None:
             self._applied.append(commit)
         return obstacle
@@ -129,8 +129,8 @@ class FaultyRows:
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         return self._at.cross("rows.load", lambda: self._real.load(game_ids), self._hang_up)
 
-    def write(self, changes: Sequence[Change]) -> AbstractSet[str]:
-        return self._at.cross("rows.write", lambda: self._real.write(changes), self._hang_up)
+    def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
+        return self._at.cross("rows.write", lambda: self._real.write(changes, meanwhile), self._hang_up)
 
     def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
         return self._at.cross("rows.write_summaries", lambda: self._real.write_summaries(changes), self._hang_up)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from threading import get_ident
+
 from tests.games import Game, games
 from tests.worker.faulty import Crossing, When
 from tests.worker.scene import Scene
@@ -12,7 +15,8 @@ class Witness:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._before: dict[str, Game] = {}
+        # Of each write under way in a thread: another may begin within it.
+        self._before: dict[int, list[tuple[dict[str, Game], int]]] = defaultdict(list)
         self._told_by_then: dict[str, int] = {}
 
     def __call__(self, crossing: Crossing) -> None:
@@ -20,11 +24,12 @@ class Witness:
             return
         now = games(self._scene.pg)
         if crossing.when is When.BEFORE:
-            self._before = now
+            self._before[get_ident()].append((now, len(self._scene.snapshots())))
             return
+        before, told = self._before[get_ident()].pop()
         for game_id, game in now.items():
-            if game.status != self._before[game_id].status:
-                self._told_by_then[game_id] = len(self._scene.snapshots())
+            if game.status != before[game_id].status:
+                self._told_by_then[game_id] = told
 
     def unreported(self) -> set[str]:
         """The games whose last change of status has no snapshot after it that shows the row's status."""

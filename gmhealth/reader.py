@@ -1,0 +1,90 @@
+"""Reading the stream batch by batch, the next batch already while the servers work on the one in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final
+
+from gmhealth.core.batch_size import next_limit
+from gmhealth.core.entry import EntryId
+from gmhealth.core.events import Decoded, decode
+from gmhealth.errors import GmhealthError
+from gmhealth.ports import Read, Stream
+
+BATCH_BYTES: Final = 32 * 2**20
+"""About how much of the stream a batch may hold."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One read, from strictly after `after`, and what its entries mean.
+
+    `ahead`: read while the batch before it was not committed yet, so the offset that it saw is out of date.
+    """
+
+    after: EntryId
+    read: Read
+    full: bool
+    ahead: bool
+    decoded: Sequence[Decoded] = ()
+    decode_s: float = 0.0
+
+    def decode(self) -> None:
+        """Decode the entries, unless that was done."""
+        if len(self.decoded) != len(self.read.entries):
+            began = perf_counter()
+            self.decoded = [decode(entry) for entry in self.read.entries]
+            self.decode_s = perf_counter() - began
+
+
+class Reader:
+    """Reads up to `until` (None: for ever, waiting `block_ms` for something to come).
+
+    In a backlog a batch is read while PostgreSQL writes the one before it, and decoded while Redis appends that one's
+    snapshots: a quarter of the time is saved and the order of effects stays what it is.
+    """
+
+    def __init__(self, stream: Stream, *, until: EntryId | None, batch_size: int, block_ms: int) -> None:
+        self._stream, self._until, self._batch_size, self._block_ms = stream, until, batch_size, block_ms
+        self._limit = next_limit((), most_entries=batch_size, most_bytes=BATCH_BYTES)
+        self._last: Reading | None = None
+        self._next: Reading | None = None
+
+    def read(self, after: EntryId) -> Reading:
+        """Read what comes strictly after `after`."""
+        reading, self._next = self._next, None
+        if reading is None or reading.after != after:
+            reading = self._read(after, self._block_ms, ahead=False)
+        reading.decode()
+        self._last = reading
+        return reading
+
+    def read_ahead(self) -> None:
+        """Read what follows the last read, if there is more; what fails is left for `read` to meet."""
+        last = self._last
+        if last is not None and last.full:
+            after = EntryId.parse(last.read.entries[-1][0]) or last.after
+            with suppress(GmhealthError):
+                self._next = self._read(after, 0, ahead=True)
+
+    def decode_ahead(self) -> None:
+        """Decode what was read ahead."""
+        if self._next is not None:
+            self._next.decode()
+
+    def forget(self) -> None:
+        """Drop what was read ahead."""
+        self._last = self._next = None
+
+    def _read(self, after: EntryId, block_ms: int, *, ahead: bool) -> Reading:
+        limit = self._limit
+        if self._until is None:
+            read = self._stream.read(after, limit, block_ms)
+        else:
+            read = self._stream.read_range(after, self._until, limit)
+        if read.entries:
+            self._limit = next_limit(read.entries, most_entries=self._batch_size, most_bytes=BATCH_BYTES)
+        return Reading(after, read, full=len(read.entries) >= limit, ahead=ahead)

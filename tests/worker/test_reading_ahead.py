@@ -1,0 +1,69 @@
+"""In a backlog the next batch is read while PostgreSQL writes; everything else stays as it was."""
+
+from __future__ import annotations
+
+from gmhealth.errors import Unavailable
+from gmhealth.ports import BatchDone, Recovered, Waiting
+from tests.games import add_game, game
+from tests.worker.faulty import Boundaries, Crossing, When
+from tests.worker.scene import Scene
+
+
+def a_backlog(scene: Scene, count: int) -> None:
+    add_game(scene.pg)
+    for at in range(1, count + 1):
+        scene.event(f"{at}-0", "game-a", "probe_failed" if at % 2 else "container_started", at)
+
+
+def test_a_full_batch_has_the_next_one_read_before_it_is_committed(scene: Scene) -> None:
+    a_backlog(scene, 6)  # batches of 4
+    actor = scene.actor()
+    actor.rest()
+    names = actor.boundaries.names
+    first = names.index("rows.write")
+    assert names[first : first + 6] == [
+        *("rows.write", "stream.read", "ledger.commit"),
+        *("rows.lock", "ledger.saved", "rows.write"),
+    ]
+    assert [done.entries for done in actor.notices if isinstance(done, BatchDone)] == [4, 2]
+    assert names.count("stream.read") == 3  # the last one finds nothing
+
+
+def test_a_batch_that_took_all_there_was_has_nothing_read_ahead(scene: Scene) -> None:
+    a_backlog(scene, 3)
+    actor = scene.actor()
+    actor.worker.step()
+    assert actor.boundaries.names.count("stream.read") == 1
+
+
+def test_a_reset_meanwhile_has_what_was_read_ahead_dropped(scene: Scene) -> None:
+    a_backlog(scene, 8)
+    actor = scene.actor()
+    actor.worker.step()
+    scene.reset("7-0")
+    actor.rest()
+    assert [one.occurred_at_ms for one in scene.snapshots()] == [1, 2, 3, 4, 8]
+
+
+def test_what_fails_ahead_is_met_again_when_its_turn_comes(scene: Scene) -> None:
+    a_backlog(scene, 6)
+    reads: list[str] = []
+
+    def visit(crossing: Crossing) -> None:
+        if (crossing.name, crossing.when) == ("stream.read", When.BEFORE):
+            reads.append(boundaries.names[-2])
+            if len(reads) in (2, 3):
+                raise Unavailable("away")
+
+    boundaries = Boundaries(visit=visit)
+    actor = scene.actor(boundaries)
+    actor.worker.step()
+    assert scene.offset() == "4-0"
+    assert not [notice for notice in actor.notices if isinstance(notice, Waiting | Recovered)]
+    try:
+        actor.worker.step()
+    except Unavailable:
+        actor.rest()
+    assert reads == ["ledger.saved", "rows.write", "rows.lock", "ledger.saved", "rows.lock"]
+    assert scene.offset() == "6-0"
+    assert game(scene.pg).engine_health == "healthy"
