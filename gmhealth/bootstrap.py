@@ -9,14 +9,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
-from gmhealth.ports import Ledger, Observer, Rows, Stream
-from gmhealth.settings import Settings
-from gmhealth.worker import Job, Worker
+from gmhealth.settings import Secret, Settings
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -29,6 +24,8 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis_reset import RedisReset
     from gmhealth.adapters.redis_stream import RedisStream
     from gmhealth.embedded import EmbeddedServers
+    from gmhealth.ports import Ledger, Observer, Rows, Stream
+    from gmhealth.worker import Job, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +137,12 @@ def rehearsal(parts: Parts, rows: Rows, ledger: Ledger, job: Job, observe: Obser
 
 
 def _worker(stream: Stream, ledger: Ledger, rows: Rows, job: Job, observe: Observer) -> Worker:
+    from gmhealth.worker import Worker
+
     # A batch is thousands of small tuples and no cycle: looking for one after every 700 of them costs a quarter of our
     # CPU. What does make cycles (errors) is rare and small.
     gc.set_threshold(100_000, 20, 100)
-    name = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+    name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
     return Worker(
         stream,
         ledger,
@@ -155,5 +154,5 @@ def _worker(stream: Stream, ledger: Ledger, rows: Rows, job: Job, observe: Obser
     )
 
 
-def _shown(secret: SecretStr | None) -> str:
-    return "" if secret is None else secret.get_secret_value()
+def _shown(secret: Secret | None) -> str:
+    return "" if secret is None else secret.reveal()

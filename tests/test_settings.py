@@ -32,7 +32,7 @@ def refused(
 
 def secret(settings: Settings, name: str) -> str:
     value = getattr(settings, name)
-    return "" if value is None else str(value.get_secret_value())
+    return "" if value is None else str(value.reveal())
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_no_secret_is_shown_by_the_settings(name: str) -> None:
     settings = load({**SERVERS, f"GMHEALTH_{name.upper()}": f"redis://:{CANARY}@host"})
     assert CANARY in secret(settings, name)
-    assert CANARY not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert CANARY not in f"{settings} {settings!r} {getattr(settings, name)}"
 
 
 @pytest.mark.parametrize(
@@ -204,5 +204,5 @@ def test_embedded_servers_and_an_address_are_one_too_many(variable: str) -> None
 
 
 def test_settings_do_not_change() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        load().batch_size = 3
+    with pytest.raises(AttributeError, match="immutable"):
+        load().batch_size = 3  # type: ignore[misc]  # what mypy sees is tested here

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import redis
@@ -19,7 +19,7 @@ from gmhealth.core.netstring import pack
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Meanwhile, Saved, nothing
 
-COMMIT_SCRIPT: Final = files("gmhealth.adapters").joinpath("commit.lua").read_text(encoding="utf-8")
+COMMIT_SCRIPT: Final = Path(__file__).with_name("commit.lua").read_text(encoding="utf-8")
 COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
+from msgspec import structs
+
 from gmhealth.settings import PREFIX, SECRETS, Settings
 
 MARKERS = "<!-- settings -->", "<!-- /settings -->"
@@ -22,23 +24,24 @@ class Setting(NamedTuple):
 
 def settings() -> list[Setting]:
     """All of them, in their order."""
-    return [_setting(key, field) for key, field in Settings.model_fields.items()]
+    return [_setting(field) for field in structs.fields(Settings)]
 
 
-def _setting(key: str, field: Any) -> Setting:
+def _setting(field: structs.FieldInfo) -> Setting:
+    key, (annotation, meta) = field.name, get_args(field.type)
     variable = PREFIX + key.upper()
     variables = (variable, f"{variable}_FILE") if key in SECRETS else (variable,)
     default = field.default
     shown = "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-    return Setting(key, variables, _kind(field), shown, field.description)
+    return Setting(key, variables, _kind(annotation, meta), shown, meta.description)
 
 
-def _kind(field: Any) -> str:
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(get_args(field.annotation))
-    low = [f"from {bound.ge}" for bound in field.metadata if hasattr(bound, "ge")]
-    high = [f"to {bound.le}" for bound in field.metadata if hasattr(bound, "le")]
-    return " ".join([KINDS.get(field.annotation, "text"), *low, *high])
+def _kind(annotation: Any, meta: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return ", ".join(get_args(annotation))
+    low = [] if meta.ge is None else [f"from {meta.ge}"]
+    high = [] if meta.le is None else [f"to {meta.le}"]
+    return " ".join([KINDS.get(annotation, "text"), *low, *high])
 
 
 def table() -> str:

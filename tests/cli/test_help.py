@@ -142,7 +142,7 @@ def loaded(*words: str) -> set[str]:
 def test_help_loads_no_driver_no_rich_and_no_pydantic(words: tuple[str, ...]) -> None:
     found = loaded(*words)
     assert "typer" in found
-    assert found & {"redis", "psycopg", "hiredis", "rich", "pydantic"} == set()
+    assert found & {"redis", "psycopg", "hiredis", "rich", "pydantic", "msgspec"} == set()
 
 
 def test_an_entry_is_printed_without_any_driver() -> None:

@@ -15,7 +15,7 @@ import redis
 from gmhealth import bootstrap
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.ports import Notice
-from gmhealth.settings import Settings
+from gmhealth.settings import Secret, Settings
 from gmhealth.worker import Job
 from tests import incident
 
@@ -37,7 +37,7 @@ def test_every_entry_of_a_real_run_is_in_the_contract(
     redis_url: str, postgres_dsn: str, redis_client: redis.Redis, pg: psycopg.Connection
 ) -> None:
     incident.record(redis_client, pg)
-    settings = Settings.model_validate({"redis_url": redis_url, "postgres_dsn": postgres_dsn})
+    settings = Settings(redis_url=Secret(redis_url), postgres_dsn=Secret(postgres_dsn))
     with bootstrap.servers(settings, {}) as where, bootstrap.connected(settings, where, "test") as parts:
         until = parts.stream.state().last_generated
         bootstrap.worker(parts, Job(until=until), ignore).run(Event())

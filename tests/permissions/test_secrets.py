@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from gmhealth.bootstrap import Servers
-from gmhealth.settings import Settings, load_settings
+from gmhealth.settings import load_settings
 from tests.daemon import environment, run
 from tests.e2e.conftest import Gmhealth
 
@@ -117,9 +117,8 @@ def test_a_traceback_shows_none(environ: dict[str, str]) -> None:
 
 def test_what_holds_one_does_not_show_it(environ: dict[str, str]) -> None:
     settings = load_settings(environ, {}, None)
-    _shows_none(repr(settings) + str(settings) + settings.model_dump_json())
+    _shows_none(repr(settings) + str(settings) + str(settings.redis_url))
     _shows_none(repr(Servers(environ["GMHEALTH_REDIS_URL"], environ["GMHEALTH_POSTGRES_DSN"])))
-    assert Settings.model_fields["redis_url"].default is None
 
 
 def _shows_none(text: str) -> None:
