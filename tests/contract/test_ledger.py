@@ -231,3 +231,13 @@ def test_work_meanwhile_is_done_once_the_commit_has_left(
     assert ledger.commit(COMMIT, meanwhile) is None
     assert len(seen) == 1  # also where the script had to be sent after all
     assert len(sent(redis_client)) == 2
+
+
+def test_what_is_raised_meanwhile_leaves_no_answer_behind(ledger: RedisLedger) -> None:
+    def meanwhile() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ledger.commit(COMMIT, meanwhile)
+    ledger.commit(replace(COMMIT, fence=ledger.saved(), mark="worker#2"))
+    assert ledger.saved().mark == "worker#2"
