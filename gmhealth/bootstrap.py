@@ -88,7 +88,9 @@ def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
         password = _shown(settings.postgres_password) or None
         return postgres_connection.connect(where.postgres_dsn, password=password, application_name=name)
 
-    rows = PostgresRows(session, table=settings.postgres_table, lock_name=keys.offset)
+    rows = PostgresRows(
+        session, table=settings.postgres_table, lock_name=keys.offset, ask_timeline=settings.rerun_seconds > 0
+    )
     prefix = settings.key_prefix
     try:
         yield Parts(

@@ -19,6 +19,7 @@ from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.plan import Change, Plan, Row
 from gmhealth.core.snapshot import Snapshot
+from gmhealth.core.tail import Tail
 
 Meanwhile: TypeAlias = Callable[[], None]
 """Work to do while a server is busy: called at most once, after the request has left and before its answer is read."""
@@ -34,13 +35,14 @@ class Saved:
 
     `text` is None while nothing was saved. It is kept as written, because the fence compares texts ("5" and "5-0"
     are one place and two texts). `committed` is the offset that the last batch left: where it differs from `text`,
-    somebody has moved the offset since.
+    somebody has moved the offset since. `tail` is what a failover would have to run again, None if it was not saved.
     """
 
     text: str | None
     mark: str | None
     entry_id: EntryId = START
     committed: str | None = None
+    tail: Tail | None = None
 
 
 class Read(NamedTuple):
@@ -73,7 +75,8 @@ class Commit:
     """All that one batch sends to Redis.
 
     `fence`: what this batch was read after; None for no fence. `offset`: the new one, or None to leave it (replay).
-    `mark` is new for every attempt. `failed_at_ms` is when the dead letters were found to be invalid.
+    `mark` is new for every attempt. `failed_at_ms` is when the dead letters were found to be invalid. `tail` is saved
+    with a fence only: what is written without one is nothing that a failover would run again.
     """
 
     fence: Saved | None
@@ -82,6 +85,7 @@ class Commit:
     snapshots: Sequence[Snapshot]
     dead_letters: Sequence[InvalidEntry]
     failed_at_ms: int
+    tail: Tail | None = None
 
 
 class Ledger(Protocol):
@@ -109,6 +113,13 @@ class Lock(Enum):
 
 class Rows(Protocol):
     """Game Master's `runtime_records`, and the writer's lock that lives on the same session (design 3.4)."""
+
+    @property
+    def timeline(self) -> str:
+        """Name the server's timeline, as the session that last asked for the lock found it; "" if it is not known.
+
+        Each promotion begins another one, which may lack the last commits of the one before.
+        """
 
     def lock(self) -> Lock:
         """Make sure this session holds the writer's lock, without waiting for it.
@@ -199,7 +210,19 @@ class Active:
     offset: EntryId
 
 
-Notice = BatchDone | Idle | OffsetMoved | Break | Waiting | Recovered | Standby | Active
+@dataclass(frozen=True, slots=True)
+class FailedOver:
+    """PostgreSQL goes on on another timeline, which may lack the last commits; what follows `start` is run again.
+
+    `start` equals `offset` where nothing was written shortly before.
+    """
+
+    timeline: str
+    offset: EntryId
+    start: EntryId
+
+
+Notice = BatchDone | Idle | OffsetMoved | FailedOver | Break | Waiting | Recovered | Standby | Active
 
 
 class Observer(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import random
 from time import perf_counter
 from typing import Final
@@ -19,11 +19,13 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry, decode
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
+from gmhealth.core.tail import RecentTail, Tail
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.ports import (
     Active,
     BatchDone,
     Commit,
+    FailedOver,
     Idle,
     Ledger,
     Lock,
@@ -50,7 +52,8 @@ class Job:
     """What to run: from where, to where, and with which effects.
 
     `start` None: after the saved offset, which then moves with every batch. `until` None: for ever. `rate`: at most so
-    many entries a second. `tries`: give up after so many failures in a row; None: never.
+    many entries a second. `tries`: give up after so many failures in a row; None: never. `rerun_ms`: what was written
+    in the last so many milliseconds is run again after a failover of PostgreSQL.
     """
 
     start: EntryId | None = None
@@ -62,6 +65,7 @@ class Job:
     publish: bool = True
     rate: float | None = None
     tries: int | None = None
+    rerun_ms: int = 60_000
 
     @property
     def moves_offset(self) -> bool:
@@ -84,7 +88,7 @@ class _Unsettled:
     """A commit whose outcome is unknown until Redis is asked; `done` is None for a repair."""
 
     commit: Commit
-    done: BatchDone | None
+    done: BatchDone | FailedOver | None
 
 
 class Worker:
@@ -119,6 +123,8 @@ class Worker:
         self._standing_by = False
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
+        self._recent = RecentTail(job.rerun_ms)
+        self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that it goes with
         self._last_break: Break | None = None
         self._commits = 0
         self._due = 0.0  # seconds to wait for the job's rate
@@ -153,6 +159,8 @@ class Worker:
             if self._locked():
                 if self._in_doubt:
                     self._settle()
+                if self._failed_over:
+                    self._begin_again()
                 if self._owed and self._hand is None:
                     self._repair()
                 if self._hand is None:
@@ -181,11 +189,12 @@ class Worker:
             if self._saved is not None:  # we had it: perhaps our own lost session has it, for some seconds more
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
-        offset = self._ledger.saved().entry_id  # a standby is one only while both servers answer
+        saved = self._ledger.saved()  # a standby is one only while both servers answer
+        self._watch(saved, saved.entry_id)
         if not self._standing_by:
             self._observe(Standby(holder))
         self._standing_by = True
-        self._observe(Idle(offset))
+        self._observe(Idle(saved.entry_id))
 
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
@@ -228,6 +237,43 @@ class Worker:
         self._saved = saved
         if self._job.moves_offset:
             self._place, self._hand = Place(saved.entry_id), None
+            self._watch(saved, saved.entry_id)
+
+    def _watch(self, saved: Saved, offset: EntryId) -> None:
+        """Keep the tail of what was applied in view, by this worker or by the one that it may take over from."""
+        now = (saved.text, saved.mark)
+        if now != self._watched:
+            moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
+            timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
+            since = saved.entry_id if saved.tail is None or moved else saved.tail.since
+            self._recent.begin(Tail(timeline, since), offset, self._clock_ms())
+            self._watched = now
+        elif not self._failed_over:
+            self._recent.pass_time(offset, self._clock_ms())
+
+    @property
+    def _failed_over(self) -> bool:
+        then, now = self._recent.tail.timeline if self._recent.tail is not None else "", self._rows.timeline
+        return self._job.moves_offset and "" not in (then, now) and then != now
+
+    def _begin_again(self) -> None:
+        """Set the offset back over what the last timeline's end may have had, and this one has not (design 3.4).
+
+        It is one fenced commit: whoever reads on from there, however often this worker dies, runs all of it.
+        """
+        offset = self._place.offset
+        start, self._hand = self._start_again(offset), None
+        tail = Tail(self._rows.timeline, start)
+        commit = replace(self._commit(None if start == offset else start, self._owing(), ()), tail=tail)
+        self._publish(_Unsettled(commit, FailedOver(tail.timeline, offset, start)))
+
+    def _start_again(self, offset: EntryId) -> EntryId:
+        since = self._recent.tail.since if self._recent.tail is not None else offset
+        if since >= offset or not self._stream.read_range(since, offset, 1).entries:
+            return offset
+        first = self._stream.state().first
+        # What was trimmed since it was applied is no loss that I9 means: START is before whatever is left.
+        return since if first is not None and first <= since else START
 
     def _follow(self, saved: Saved) -> None:
         """Somebody else moved the offset, or wrote: they win (I6).
@@ -248,12 +294,14 @@ class Worker:
 
         With nobody to tell about, it still leaves our mark, which shows that the new offset was adopted.
         """
+        self._publish(_Unsettled(self._commit(None, self._owing(), ()), None))
+
+    def _owing(self) -> list[Snapshot]:
         rows = self._rows.load(self._owed) if self._owed and self._job.publish else {}
-        snapshots = [
+        return [
             Snapshot(game_id, row.current_turn, row.status, row.engine_health, self._owed[game_id])
             for game_id, row in rows.items()
         ]
-        self._publish(_Unsettled(self._commit(None, snapshots, ()), None))
 
     def _read(self) -> None:
         before = self._place.offset
@@ -263,10 +311,14 @@ class Worker:
         if self._moved(saved):
             self._follow(saved)
             return
+        if self._job.moves_offset:
+            self._watch(saved, before)
         if not (read.entries and read.unbroken):
             self._examine(read)
         if self._place.offset < before:
-            return  # another stream has taken this one's place: read that from its beginning
+            # Another stream has taken this one's place: read that from its beginning.
+            self._recent.begin(Tail(self._rows.timeline, START), START, self._clock_ms())
+            return
         if read.entries:
             self._hand = _Batch(reading.decoded, self._place.past(read.entries), seconds={"decode": reading.decode_s})
         else:
@@ -328,6 +380,7 @@ class Worker:
             snapshots=snapshots,
             dead_letters=dead_letters,
             failed_at_ms=self._clock_ms(),
+            tail=self._recent.tail,
         )
 
     def _publish(self, unsettled: _Unsettled) -> None:
@@ -347,9 +400,14 @@ class Worker:
         offset = commit.offset
         text, place = (self._fence, self._place.offset) if offset is None else (str(offset), offset)
         self._saved = Saved(text, commit.mark, place)
+        self._watched = (text, commit.mark)
         self._owed.clear()
         done = settled.done
-        if done is None or self._hand is None:
+        if isinstance(done, FailedOver) and commit.tail is not None:
+            self._recent.begin(commit.tail, done.start, self._clock_ms())
+            self._place = Place(done.start) if done.start < done.offset else self._place
+            self._observe(done)
+        if not isinstance(done, BatchDone) or self._hand is None:
             return
         self._emitted.update((change.game_id, change.summary) for change in done.plan.changes)
         self._due = len(self._hand.decoded) / self._job.rate if self._job.rate else 0.0

@@ -8,26 +8,28 @@
 --       4 new offset                 "" to leave it as it is
 --       5 mark of this commit
 --       6 bound of the dead letters  approximate, as XADD MAXLEN ~ trims whole nodes only
---       7 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
+--       7 tail                       what a failover of PostgreSQL would run again, "" if it is not known
+--       8 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
 --                                    five for each takes the server as long as a third of the XADDs
 --       then 5 arguments per dead letter: source stream, source ID, reason, time, fields
 -- Returns nil when applied, else the offset that stands in its way and the mark's key ("" for none).
 --
--- The mark's key holds the offset that the last fenced commit left, a space, and the mark: where another offset is
--- saved, somebody has moved it since.
+-- The mark's key holds the offset that the last fenced commit left, a space, the mark, and, if it is known, a tab and
+-- that commit's tail. Where another offset is saved, somebody has moved it since.
 --
 -- A script is not rolled back. So whatever can fail is tried before the first write: GET fails on a key of another
 -- type, and so do the two checks below; a full memory refuses the first write and, once that went through, no later
 -- one (Redis manual, "Eval scripts", deny-oom).
 
 local saved, marked = redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or ''
-local left, mark = string.match(marked, '^(%S*) (.*)$')
-left, mark = left or '', mark or marked
+local left, mark, tail = string.match(marked, '^(%S*) ([^\t]*)(.*)$')
+left, mark, tail = left or '', mark or marked, tail or ''
 if ARGV[1] == 'fenced' then
   if saved ~= ARGV[2] or mark ~= ARGV[3] then
     return { saved, marked }
   end
   left = ARGV[4] ~= '' and ARGV[4] or saved
+  tail = ARGV[7] ~= '' and '\t' .. ARGV[7] or ''
 end
 
 for i = 3, 4 do
@@ -37,11 +39,11 @@ for i = 3, 4 do
   end
 end
 
-local snapshots = cjson.decode(ARGV[7])
+local snapshots = cjson.decode(ARGV[8])
 
-redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5])
+redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5] .. tail)
 
-for i = 8, #ARGV, 5 do
+for i = 9, #ARGV, 5 do
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*',
     'source_stream', ARGV[i], 'source_id', ARGV[i + 1], 'reason', ARGV[i + 2],
     'failed_at_ms', ARGV[i + 3], 'fields', ARGV[i + 4])

@@ -71,6 +71,7 @@ HINTS: Final[Mapping[str, str]] = {
     "42P01": "Game Master's migrations make this table: check database, search_path and GMHEALTH_POSTGRES_TABLE",
     "42703": "this table is not Game Master's: check GMHEALTH_POSTGRES_TABLE, or the version of its schema",
     "42501": 'grant this role what README, "Permissions", lists',
+    "0A000": "is it the timeline that this service does not tell? GMHEALTH_RERUN_SECONDS=0 does without",
     "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
 }
 _PORTS: Final = re.compile("[0-9,]*")

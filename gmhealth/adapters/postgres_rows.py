@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
+import psycopg
 from psycopg import sql
 
 from gmhealth.adapters.postgres_connection import Connection, translated
@@ -55,6 +56,14 @@ RETURNING r.game_id, r.status, r.current_turn, r.engine_health
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 
+# The insertion timeline: `pg_control_checkpoint()` tells a new one only after the next checkpoint, minutes later.
+TIMELINE = """
+SELECT CASE WHEN NOT pg_is_in_recovery()
+            THEN (SELECT system_identifier FROM pg_control_system()) || '/'
+                 || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+       END
+"""
+
 HOLDER = """
 SELECT a.application_name, a.pid, a.backend_start
   FROM pg_locks AS l
@@ -70,17 +79,26 @@ SELECT a.application_name, a.pid, a.backend_start
 class PostgresRows:
     """Rows and lock over one session, opened on first use and again after it broke.
 
-    `table` may name its schema. `lock_name` is what two writers must not both hold: the offset's key.
+    `table` may name its schema. `lock_name` is what two writers must not both hold: the offset's key. Without
+    `ask_timeline` a failover goes unnoticed, and PostgreSQL is not asked what some of its services do not tell.
     """
 
-    def __init__(self, connect: Callable[[], Connection], *, table: str, lock_name: str) -> None:
-        self._connect, self._lock_name = connect, lock_name
+    def __init__(
+        self, connect: Callable[[], Connection], *, table: str, lock_name: str, ask_timeline: bool = True
+    ) -> None:
+        self._connect, self._lock_name, self._ask_timeline = connect, lock_name, ask_timeline
         name = sql.Identifier(*table.split("."))
         self._load, self._write, self._write_summaries = (
             query.format(table=name) for query in (LOAD, WRITE, WRITE_SUMMARIES)
         )
         self._connection: Connection | None = None
         self._locked = False
+        self._timeline: str | None = None  # of this session
+
+    @property
+    def timeline(self) -> str:
+        """The system identifier and the timeline."""
+        return self._timeline or ""
 
     @contextmanager
     def _session(self, what: str) -> Iterator[Connection]:
@@ -96,7 +114,7 @@ class PostgresRows:
 
     def close(self) -> None:
         """End the session, and with it the lock."""
-        connection, self._connection, self._locked = self._connection, None, False
+        connection, self._connection, self._locked, self._timeline = self._connection, None, False, None
         if connection is not None:
             connection.close()
 
@@ -104,10 +122,19 @@ class PostgresRows:
         """Take the session-level advisory lock, once a session."""
         if self._locked:
             return Lock.HELD
+        if self._timeline is None and self._ask_timeline:  # once: a promotion ends every session that could write
+            self._timeline = self._current_timeline()
         with self._session("take the writer's lock") as connection:
             row = connection.execute(TRY_LOCK, [self._lock_name]).fetchone()
         self._locked = row is not None and row[0]
         return Lock.TAKEN if self._locked else Lock.REFUSED
+
+    def _current_timeline(self) -> str:
+        with self._session("ask for its timeline") as connection:
+            row = connection.execute(TIMELINE).fetchone()
+            if row is None or row[0] is None:
+                raise psycopg.errors.ReadOnlySqlTransaction("this server is a standby, not the primary")
+        return str(row[0])
 
     def holder(self) -> str | None:
         """Look the lock up in pg_locks."""

@@ -16,6 +16,7 @@ from gmhealth.adapters.redis_connection import round_trip, translated, unless_er
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.netstring import pack
+from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Meanwhile, Saved, nothing
 
@@ -51,7 +52,13 @@ class RedisLedger:
         """Run `commit.lua`."""
         keys = self._keys
         names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters)
-        values = (*_head(commit), self._limit, json.dumps(commit.snapshots), *self._dead_letters(commit))
+        values = (
+            *_head(commit),
+            self._limit,
+            _tail_text(commit.tail),
+            json.dumps(commit.snapshots),
+            *self._dead_letters(commit),
+        )
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
             obstacle = self._run(meanwhile, len(names), *names, *values)
         return None if obstacle is None else read_saved([value or None for value in obstacle], keys)
@@ -77,18 +84,29 @@ def ask_saved(keys: LedgerKeys) -> tuple[tuple[str, str], ...]:
 def read_saved(values: Sequence[bytes | None], keys: LedgerKeys) -> Saved:
     """Read what the offset's and the mark's key hold; `Unusable` if the offset is no entry ID."""
     offset, marked = values
-    committed, space, mark = (marked or b"").decode(errors="replace").partition(" ")
+    committed, space, rest = (marked or b"").decode(errors="replace").partition(" ")
     if not space:
-        committed, mark = "", committed
+        committed, rest = "", committed
+    mark, _, tail = rest.partition("\t")
     if offset is None:
-        return Saved(None, mark or None, committed=committed or None)
+        return Saved(None, mark or None, committed=committed or None, tail=_read_tail(tail))
     entry_id = EntryId.parse(offset)
     if entry_id is None:
         raise Unusable(
             f"the offset {keys.offset} holds {offset[:40]!r}, which is no entry ID; nothing was changed",
             hint="set it with `gmhealth offset reset --to-id ID`, or delete the key to start from the beginning",
         )
-    return Saved(offset.decode(), mark or None, entry_id, committed or None)
+    return Saved(offset.decode(), mark or None, entry_id, committed or None, _read_tail(tail))
+
+
+def _tail_text(tail: Tail | None) -> str:
+    return f"{tail.timeline} {tail.since}" if tail is not None and tail.timeline else ""
+
+
+def _read_tail(text: str) -> Tail | None:
+    timeline, _, since = text.partition(" ")
+    entry_id = EntryId.parse(since)
+    return None if entry_id is None else Tail(timeline, entry_id)
 
 
 def _head(commit: Commit) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from gmhealth.core.health_state import Health
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.plan import Outcome
 from gmhealth.observability.pulse import Role
-from gmhealth.ports import Active, BatchDone, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+from gmhealth.ports import Active, BatchDone, FailedOver, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
 
 
 class Metric(NamedTuple):
@@ -107,6 +107,11 @@ STREAM_BREAKS = Metric(
     _all(("trimmed", "behind", "gone")),
 )
 OFFSET_MOVES = Metric("counter", "gmhealth_offset_moves", "Times somebody else moved the offset or wrote in between.")
+FAILOVERS = Metric(
+    "counter",
+    "gmhealth_postgres_failovers",
+    "Times PostgreSQL went on on another timeline, and what was written last was run again.",
+)
 FAILED_TRIES = Metric("counter", "gmhealth_failed_tries", "Tries that ended because a server did not answer.")
 RECONNECTS = Metric("counter", "gmhealth_reconnects", "Times a server answered again after it had not.")
 OFFSET_TIME = Metric("gauge", "gmhealth_offset_timestamp_seconds", "Time in the ID of the last entry that is done.")
@@ -134,7 +139,7 @@ BUILD = Metric("gauge", "gmhealth_build_info", "Always 1; the labels say what ru
 
 FED: Final = (
     *(ENTRIES, EVENTS, TRANSITIONS, SNAPSHOTS, DEAD_LETTERS, BATCH_ENTRIES, STAGE_SECONDS, EVENT_DELAY, LOST_RACES),
-    *(ENTRIES_LOST, STREAM_BREAKS, OFFSET_MOVES, FAILED_TRIES, RECONNECTS, OFFSET_TIME, LAST_SUCCESS, ROLE),
+    *(ENTRIES_LOST, STREAM_BREAKS, OFFSET_MOVES, FAILOVERS, FAILED_TRIES, RECONNECTS, OFFSET_TIME, LAST_SUCCESS, ROLE),
 )
 """Fed by notices."""
 LOOKED_UP: Final = (LAG_ENTRIES, LAG_SECONDS, STREAM_UP, STATE, BUILD)
@@ -183,6 +188,8 @@ class Figures:
             case OffsetMoved():
                 self._add(OFFSET_MOVES)
                 self._add(SNAPSHOTS, ("repair",), notice.owed)
+            case FailedOver():
+                self._add(FAILOVERS)
             case Waiting():
                 self._add(FAILED_TRIES)
             case Recovered():

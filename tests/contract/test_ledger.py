@@ -13,6 +13,7 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS, InvalidEntry, Reason
 from gmhealth.core.netstring import pack
 from gmhealth.core.snapshot import Snapshot
+from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Saved
 from tests.contract.conftest import KEYS
@@ -241,3 +242,20 @@ def test_what_is_raised_meanwhile_leaves_no_answer_behind(ledger: RedisLedger) -
         ledger.commit(COMMIT, meanwhile)
     ledger.commit(replace(COMMIT, fence=ledger.saved(), mark="worker#2"))
     assert ledger.saved().mark == "worker#2"
+
+
+def test_the_tail_is_saved_with_a_fence_and_kept_without_one(ledger: RedisLedger) -> None:
+    tail = Tail("7/00000001", EntryId(3, 1))
+    assert ledger.commit(replace(COMMIT, tail=tail)) is None
+    assert (ledger.saved().mark, ledger.saved().tail) == (COMMIT.mark, tail)
+    free = replace(COMMIT, fence=None, offset=None, mark="replay#1", tail=Tail("7/00000002", EntryId(4, 0)))
+    assert ledger.commit(free) is None
+    assert (ledger.saved().mark, ledger.saved().tail) == ("replay#1", tail)
+    assert ledger.commit(replace(COMMIT, fence=ledger.saved(), mark="worker#2")) is None
+    assert ledger.saved().tail is None
+
+
+@pytest.mark.parametrize("tail", ["", "7/1", "7/1 ", "7/1 x", "\t\t"])
+def test_a_tail_that_cannot_be_read_is_none(ledger: RedisLedger, redis_client: redis.Redis, tail: str) -> None:
+    redis_client.set(KEYS.mark, f"5-1 a mark\t{tail}")
+    assert (ledger.saved().mark, ledger.saved().tail) == ("a mark", None)

@@ -118,3 +118,29 @@ def test_keeping_alive_opens_no_session() -> None:
         raise AssertionError("connected")
 
     PostgresRows(refuse, table="runtime_records", lock_name="offset").keep_alive()
+
+
+def test_the_timeline_is_known_with_the_lock_whether_it_was_got_or_not(
+    rows: PostgresRows, other_rows: PostgresRows, pg: psycopg.Connection
+) -> None:
+    rows.lock()
+    other_rows.lock()
+    row = pg.execute(
+        "SELECT system_identifier || '/' || lpad(to_hex(timeline_id), 8, '0')"
+        " FROM pg_control_system(), pg_control_checkpoint()"
+    ).fetchone()
+    assert (rows.timeline, other_rows.timeline) == (*(row or ()), *(row or ()))
+    rows.close()
+    assert rows.timeline == ""
+
+
+def test_a_timeline_that_nobody_wants_is_not_asked_for(postgres_dsn: str) -> None:
+    rows = PostgresRows(
+        lambda: postgres_connection.connect(postgres_dsn, password=None, application_name="test"),
+        table="runtime_records",
+        lock_name="offset",
+        ask_timeline=False,
+    )
+    assert rows.lock() is Lock.TAKEN
+    assert rows.timeline == ""
+    rows.close()

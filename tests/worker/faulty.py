@@ -113,12 +113,26 @@ class FaultyLedger:
 
 
 class FaultyRows:
-    """A `Rows` behind boundaries. With `lockless`, every worker believes that it holds the lock."""
+    """A `Rows` behind boundaries. With `lockless`, every worker believes that it holds the lock.
 
-    def __init__(self, real: PostgresRows, boundaries: Boundaries, *, lockless: bool = False) -> None:
-        self._real, self._at = real, boundaries
+    `promotions` tells how often the server has been promoted, as a play has it.
+    """
+
+    def __init__(
+        self,
+        real: PostgresRows,
+        boundaries: Boundaries,
+        *,
+        lockless: bool = False,
+        promotions: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._real, self._at, self._promotions = real, boundaries, promotions
         self._lock = self._believe if lockless else real.lock
         self._believing = False
+
+    @property
+    def timeline(self) -> str:
+        return f"{self._real.timeline}+{self._promotions()}" if self._real.timeline else ""
 
     def lock(self) -> Lock:
         return self._at.cross("rows.lock", self._lock, self._hang_up)

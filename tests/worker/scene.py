@@ -77,6 +77,8 @@ class Scene:
         self._redis_url, self._postgres_dsn = redis_url, postgres_dsn
         self._names = count(1)
         self.applied: list[Commit] = []
+        self.promotions = 0
+        self.now_ms = 1_790_000_000_999
         self._open = ExitStack()
         self.redis = self._open.enter_context(connect_redis(redis_url))
         self.redis.set_response_callback("XRANGE", lambda reply, **_: reply)
@@ -112,11 +114,11 @@ class Scene:
         worker = Worker(
             FaultyStream(RedisStream(client, "events", KEYS), client, at),
             ledger,
-            FaultyRows(rows, at, lockless=lockless),
+            FaultyRows(rows, at, lockless=lockless, promotions=lambda: self.promotions),
             job=job,
             observe=notices,
             name=f"{name} {next(self._names)}",
-            clock_ms=lambda: 1_790_000_000_999,
+            clock_ms=lambda: self.now_ms,
             backoff=backoff,
             roll=lambda: 0.0,
         )

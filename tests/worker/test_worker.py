@@ -33,7 +33,7 @@ def away() -> None:
 
 def mark(scene: Scene) -> str:
     """The mark of the last commit."""
-    return str(scene.redis.get(KEYS.mark), "utf-8").partition(" ")[2]
+    return str(scene.redis.get(KEYS.mark), "utf-8").partition(" ")[2].partition("\t")[0]
 
 
 def test_a_first_step_says_where_it_begins_and_does_a_batch(scene: Scene) -> None:

@@ -1,0 +1,62 @@
+"""How much of the stream a failover makes the worker run again: what was written in the last span, by the clock."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gmhealth.core.entry import EntryId
+from gmhealth.core.tail import RecentTail, Tail
+
+SPAN = 60_000
+
+
+def at(ms: int) -> EntryId:
+    return EntryId(ms, 0)
+
+
+def begun() -> RecentTail:
+    recent = RecentTail(SPAN)
+    recent.begin(Tail("one", at(5)), at(9), 0)
+    return recent
+
+
+def test_what_was_handed_down_is_kept_for_a_span() -> None:
+    recent = begun()
+    recent.pass_time(at(20), SPAN - 1)
+    assert recent.tail == Tail("one", at(5))
+    recent.pass_time(at(20), SPAN)
+    assert recent.tail == Tail("one", at(9))
+
+
+def test_who_was_idle_for_long_has_nothing_to_run_again() -> None:
+    recent = begun()
+    for turn in range(1, 3):
+        recent.pass_time(at(9), turn * SPAN)
+    assert recent.tail == Tail("one", at(9))
+
+
+def test_nothing_ages_before_it_began() -> None:
+    recent = RecentTail(SPAN)
+    recent.pass_time(at(9), 10 * SPAN)
+    assert recent.tail is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 100)), min_size=1, max_size=50))
+def test_it_holds_all_that_was_written_in_the_last_span_and_nothing_from_before_two(
+    batches: list[tuple[int, int]],
+) -> None:
+    turn_ms = SPAN // 10
+    recent, now, offset = RecentTail(SPAN), 0, 0
+    recent.begin(Tail("one", at(0)), at(0), 0)
+    written = []
+    for idle_turns, entries in batches:
+        for _ in range(idle_turns + 1):
+            now += turn_ms
+            recent.pass_time(at(offset), now)
+        written.append((now, offset, offset + entries))
+        offset += entries
+    assert recent.tail is not None
+    since = recent.tail.since.ms
+    assert all(since <= start for when, start, _ in written if when > now - SPAN)
+    assert all(since >= end for when, _, end in written if when <= now - 2 * SPAN - turn_ms)
