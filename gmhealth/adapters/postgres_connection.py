@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -137,14 +138,21 @@ def connect(dsn: str, *, password: str | None, application_name: str) -> Connect
 
 
 def describe(dsn: str) -> str:
-    """Name the database of `dsn` without its secrets, as `user@host:port/database`."""
+    """Name the database of `dsn` without its secrets, as `user@host:port/database`; several hosts as `a:1,b:2`."""
     given = _read(dsn)
     if given is None:
         return "an unreadable DSN"
-    host = str(given.get("host") or given.get("hostaddr") or "local socket")
-    place = host if host.startswith("/") or not given.get("port") else f"{host}:{given['port']}"
+    hosts = str(given.get("host") or given.get("hostaddr") or "").split(",")
+    ports = str(given.get("port") or "").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports  # one port is every host's (libpq manual, 32.1.1.3)
+    places = ",".join(_place(host, port) for host, port in zip_longest(hosts, ports, fillvalue=""))
     user = f"{given['user']}@" if given.get("user") else ""
-    return f"{user}{place}/{given.get('dbname', '')}"
+    return f"{user}{places}/{given.get('dbname', '')}"
+
+
+def _place(host: str, port: str) -> str:
+    shown = f"[{host}]" if ":" in host else host or "local socket"
+    return shown if host.startswith("/") or not port else f"{shown}:{port}"
 
 
 def _read(dsn: str) -> Mapping[str, Any] | None:

@@ -108,6 +108,11 @@ def test_no_url_is_described_with_its_password(url: str) -> None:
         (f"postgresql://gm:{CANARY}@db-1:5433/games", "gm@db-1:5433/games"),
         (f"host=db-1 user=gm password={CANARY} dbname=games", "gm@db-1/games"),
         (f"postgresql://gm:{CANARY}@/games?host=/run/postgresql", "gm@/run/postgresql/games"),
+        (f"postgresql://gm:{CANARY}@a:1,b:2/games", "gm@a:1,b:2/games"),
+        (f"host=a,b port=5433 user=gm password={CANARY} dbname=games", "gm@a:5433,b:5433/games"),
+        ("host=a,/run/b,,d port=1,,3, dbname=games", "a:1,/run/b,local socket:3,d/games"),
+        ("hostaddr=10.0.0.1,::1 port=1,2 dbname=games", "10.0.0.1:1,[::1]:2/games"),
+        ("dbname=games", "local socket/games"),
     ],
 )
 def test_a_dsn_is_described_by_user_host_and_database(dsn: str, description: str) -> None:
