@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.e2e.conftest import over  # noqa: F401  # a fixture
+from tests.e2e.conftest import gmhealth, over  # noqa: F401  # fixtures
 from tests.failover.postgres_pair import Pair, postgres_pair
 
 
