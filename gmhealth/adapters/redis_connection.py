@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
+from gmhealth.adapters.redis_address import describe, read_url
+from gmhealth.errors import GmhealthError, Unavailable, Unusable
 from gmhealth.ports import Meanwhile, nothing
+
+__all__ = ["connect", "describe", "round_trip", "translate", "translated", "unless_error"]
 
 TIMEOUT_S: Final = 5.0
 """No answer for so long means that the connection is gone. Every blocking read waits for less."""
@@ -52,6 +55,15 @@ TRANSIENT_PREFIXES: Final = (
 PIPELINED: Final = " of pipeline caused error: "
 """What redis-py puts, after the command, before the server's words."""
 
+BAD_TLS: Final = (
+    *("CERTIFICATE", "CERT_", "UNKNOWN_CA", "DECRYPT_ERROR", "ACCESS_DENIED"),
+    *("HANDSHAKE_FAILURE", "WRONG_VERSION_NUMBER", "PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_SHARED_CIPHER"),
+)
+"""In OpenSSL's reason when the two sides do not trust or understand each other; the rest is a network's trouble."""
+TLS_HINT: Final = (
+    "check ssl_ca_certs, ssl_certfile and ssl_keyfile in GMHEALTH_REDIS_URL, and whom the server's certificate names"
+)
+
 HINTS: Final[Mapping[str, str]] = {
     "Authentication required": "the server wants a password: put it into the URL or into GMHEALTH_REDIS_PASSWORD_FILE",
     "invalid username-password pair": "check the user name and password of GMHEALTH_REDIS_URL",
@@ -67,26 +79,22 @@ def connect(url: str, *, password: str | None = None, client_name: str = "gmheal
     Nothing is sent yet. RESP2 is pinned, as the two protocols give streams in different shapes. Every new connection
     makes sure that it reached a primary: a demoted one still serves stale reads.
     """
-    options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    given = read_url(url)
+    if "path" not in given:
+        given["socket_keepalive"] = True
     if password is not None:
-        options["password"] = password
-    try:
-        return redis.Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            client_name=client_name,
-            driver_info=None,  # two round trips, and two lines in the ACL log of a user who may not tell it
-            redis_connect_func=_connect_to_primary,
-            **options,
-        )
-    except ValueError:  # "/" in a password ends the host: the message would show what is before it
-        raise ConfigError(
-            "the Redis URL cannot be read (it is not shown: it may hold a password)",
-            hint="write it as redis://host:6379/0, rediss://… for TLS, or unix:///path; a password percent-encoded",
-        ) from None
+        given["password"] = password
+    pool = redis.ConnectionPool(
+        **given,
+        protocol=2,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        client_name=client_name,
+        driver_info=None,  # two round trips, and two lines in the ACL log of a user who may not tell it
+        redis_connect_func=_connect_to_primary,
+    )
+    return redis.Redis.from_pool(pool)
 
 
 def _connect_to_primary(connection: Any) -> None:
@@ -95,22 +103,6 @@ def _connect_to_primary(connection: Any) -> None:
     role = connection.read_response()[0]
     if role != b"master":
         raise exceptions.ConnectionError(f"this server is a {role.decode()}, not the primary")
-
-
-def describe(url: str) -> str:
-    """Name the server and the logical database of `url` without its secrets."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 6379
-    except ValueError:
-        return "an unreadable URL"
-    query = parse_qs(parts.query)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        return "an unreadable URL"
-    if parts.scheme == "unix":
-        return f"unix:{unquote(parts.path)} database {query.get('db', ['0'])[0]}"
-    database = query.get("db", [parts.path.strip("/") or "0"])[0]
-    return f"{parts.hostname or 'localhost'}:{port} database {database}"
 
 
 def round_trip(client: redis.Redis, *commands: Sequence[Any], meanwhile: Meanwhile = nothing) -> list[Any]:
@@ -166,11 +158,22 @@ def translated(client: redis.Redis, what: str) -> Iterator[None]:
 def translate(error: exceptions.RedisError, what: str) -> GmhealthError:
     """Decide whether `error`, met while doing `what`, may pass: the one table for Redis."""
     text = str(error) or type(error).__name__
+    if _is_bad_tls(error):
+        return Unusable(f"Redis refused to {what}: {text}", hint=TLS_HINT)
     if isinstance(error, PERMANENT):
         return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
     if isinstance(error, TRANSIENT) or text.rpartition(PIPELINED)[2].startswith(TRANSIENT_PREFIXES):
         return Unavailable(f"Redis could not {what}: {text}", hint="`gmhealth doctor` looks at both servers")
     return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
+
+
+def _is_bad_tls(error: BaseException | None) -> bool:
+    """Whether TLS failed for good; redis-py makes a lost connection of it, and keeps the cause."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and any(word in (error.reason or "") for word in BAD_TLS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _hint(text: str) -> str:

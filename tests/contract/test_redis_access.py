@@ -8,7 +8,7 @@ import redis
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.embedded import EmbeddedServers
-from gmhealth.errors import Unusable
+from gmhealth.errors import ConfigError, Unusable
 from gmhealth.ports import Commit, Saved
 from tests.canary import CANARY, shown
 from tests.contract.conftest import KEYS
@@ -57,3 +57,24 @@ def test_a_server_that_wants_a_password_is_given_the_one_of_its_own_setting(
         ledger_over(own_servers.redis_url).saved()
     assert "GMHEALTH_REDIS_PASSWORD_FILE" in caught.value.hint
     assert ledger_over(own_servers.redis_url, CANARY).saved() == Saved(None, None)
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["protocol=3", "socket_timeout=60", "retry_on_timeout=yes", "decode_responses=yes", "client_name=x", "host=x"],
+)
+def test_what_is_settled_is_not_for_the_url_to_say(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"the Redis URL has the option {option.partition('=')[0]}, which") as caught:
+        redis_connection.connect(f"redis://redis/0?{option}")
+    assert "ssl_ca_certs" in caught.value.hint
+
+
+def test_an_option_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has an option that gmhealth does not take"):
+        redis_connection.connect("redis://redis/0?frobnicate=1")
+
+
+@pytest.mark.parametrize("path", ["abc", "0/1", "-1", "\u0664"])
+def test_a_path_that_is_no_database_is_not_taken_for_database_0(path: str) -> None:
+    with pytest.raises(ConfigError, match="no number of a database"):
+        redis_connection.connect(f"redis://redis/{path}")

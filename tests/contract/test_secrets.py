@@ -75,6 +75,10 @@ BAD_URLS = [
     f"redis://user:{CANARY}@redis:port/0",
     f"redis://user:{CANARY}@[::1",
     f"redis://user:{CANARY}@redis?socket_timeout=soon",
+    f"redis://user:x@redis/0?{CANARY}",
+    f"redis://user:x@redis/0?{CANARY}=1",
+    f"redis://redis/{CANARY}",
+    f"rediss://user:{CANARY}@redis/0?ssl_cert_reqs=perhaps",
 ]
 
 

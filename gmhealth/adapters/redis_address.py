@@ -1,0 +1,92 @@
+"""What the Redis URL says, checked before anything is sent, and how a server is named without its secrets."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+
+from redis.connection import SSLConnection, parse_url
+
+from gmhealth.errors import ConfigError
+
+TLS_OPTIONS: Final = (
+    *("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password"),
+    *("ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers"),
+)
+OPTIONS: Final = frozenset({"db", "username", "password", *TLS_OPTIONS})
+SETTLED: Final = frozenset(
+    {
+        *("protocol", "legacy_responses", "decode_responses", "encoding", "encoding_errors", "client_name", "lib_name"),
+        *("retry", "retry_on_timeout", "retry_on_error", "health_check_interval", "max_connections", "timeout"),
+        *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "socket_read_size", "host", "port", "path"),
+    }
+)
+"""What redis-py would take from a URL, before what it is told by us: a protocol with other shapes, or blind retries."""
+
+
+def read_url(url: str) -> dict[str, Any]:
+    """Split `url` into what a connection is made from. Raises `ConfigError` without showing any of it."""
+    try:
+        parts = urlsplit(url)
+        given: dict[str, Any] = parse_url(url)
+        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    except ValueError:  # "/" in a password ends the host: the message would show what is before it
+        raise ConfigError(
+            "the Redis URL cannot be read (it is not shown: it may hold a password)",
+            hint="write it as redis://host:6379/0, rediss://… for TLS, or unix:///path; a password percent-encoded",
+        ) from None
+    for name in names:
+        if name not in OPTIONS:  # which may be a part of a password
+            raise ConfigError(
+                f"the Redis URL has {f'the option {name}, which' if name in SETTLED else 'an option that'}"
+                " gmhealth does not take",
+                hint=f"it takes {', '.join(sorted(OPTIONS))}",
+            )
+    if parts.scheme != "unix" and not _is_number(parts.path.strip("/")):
+        raise ConfigError(
+            "the path of the Redis URL is no number of a database (it is not shown: it may be a part of a password)",
+            hint="write it as redis://host:6379/0",
+        )
+    if given.get("connection_class") is SSLConnection:
+        _check_files(given)
+    return given
+
+
+def _is_number(path: str) -> bool:
+    return not path or (path.isascii() and path.isdigit())
+
+
+def _check_files(given: Mapping[str, Any]) -> None:
+    """Load the certificates as a connection will: what cannot be is no matter of trying again."""
+    try:
+        context = ssl.create_default_context(cafile=given.get("ssl_ca_certs"), capath=given.get("ssl_ca_path"))
+        if given.get("ssl_certfile") or given.get("ssl_keyfile"):
+            certificate, key = given.get("ssl_certfile"), given.get("ssl_keyfile")
+            context.load_cert_chain(certificate or "", key, given.get("ssl_password"))
+        if given.get("ssl_ciphers"):
+            context.set_ciphers(given["ssl_ciphers"])
+    except OSError as error:
+        raise ConfigError(
+            f"the certificates that the Redis URL names cannot be used: {error.strerror or error}",
+            hint="check ssl_ca_certs, ssl_ca_path, ssl_certfile, ssl_keyfile and ssl_ciphers, and the files' modes",
+        ) from error
+    if given.get("ssl_cert_reqs", "required") not in ("none", "optional", "required"):
+        raise ConfigError("ssl_cert_reqs of the Redis URL is not none, optional or required")
+
+
+def describe(url: str) -> str:
+    """Name the server and the logical database of `url` without its secrets."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+    except ValueError:
+        return "an unreadable URL"
+    query = parse_qs(parts.query)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        return "an unreadable URL"
+    unix = parts.scheme == "unix"
+    database = query.get("db", ["" if unix else parts.path.strip("/")])[0]
+    place = f"unix:{unquote(parts.path)}" if unix else f"{parts.hostname or 'localhost'}:{port}"
+    return f"{place} database {(database or '0') if _is_number(database) else '?'}"
