@@ -181,6 +181,19 @@ class OffsetMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Redis has lost this worker's last commits, as a promoted replica may: from offset `old` it is back at `new`.
+
+    What else it held may be lost as well: entries of the stream, and snapshots; `owed` games whose status had been
+    told get a snapshot of their row as it is.
+    """
+
+    old: str | None
+    new: str | None
+    owed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A dependency cannot be reached; the same batch is tried again after `seconds`."""
 
@@ -222,7 +235,7 @@ class FailedOver:
     start: EntryId
 
 
-Notice = BatchDone | Idle | OffsetMoved | FailedOver | Break | Waiting | Recovered | Standby | Active
+Notice = BatchDone | Idle | OffsetMoved | FailedOver | RolledBack | Break | Waiting | Recovered | Standby | Active
 
 
 class Observer(Protocol):

@@ -19,7 +19,7 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry, decode
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.core.tail import RecentTail, Tail
+from gmhealth.core.tail import Recent, Tail
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.ports import (
     Active,
@@ -33,6 +33,7 @@ from gmhealth.ports import (
     OffsetMoved,
     Read,
     Recovered,
+    RolledBack,
     Rows,
     Saved,
     Standby,
@@ -123,7 +124,7 @@ class Worker:
         self._standing_by = False
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
-        self._recent = RecentTail(job.rerun_ms)
+        self._recent = Recent(job.rerun_ms)
         self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that it goes with
         self._last_break: Break | None = None
         self._commits = 0
@@ -282,12 +283,21 @@ class Worker:
         answer each other's marks for ever.
         """
         self._owe_skipped(saved)
-        old, moved = self._fence, self._moved(saved)
+        old, moved, rolled_back = self._fence, self._moved(saved), self._rolled_back(saved)
+        if rolled_back:
+            self._owed = {**self._recent.untold(), **self._owed}
         self._adopt(saved)
         self._forget_all()
-        self._observe(OffsetMoved(old, saved.text, len(self._owed)))
+        self._observe((RolledBack if rolled_back else OffsetMoved)(old, saved.text, len(self._owed)))
         if self._hand is None and (moved or self._owed):
             self._repair()
+
+    def _rolled_back(self, saved: Saved) -> bool:
+        """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""
+        if self._saved is None or saved.mark == self._saved.mark:
+            return False
+        ours = (saved.mark or "").startswith(f"{self._name}#")
+        return self._job.moves_offset and (ours or saved.entry_id < self._saved.entry_id)
 
     def _repair(self) -> None:
         """Tell about games whose status we moved and never reported: their rows as they are now (I3, I6).
@@ -401,6 +411,7 @@ class Worker:
         text, place = (self._fence, self._place.offset) if offset is None else (str(offset), offset)
         self._saved = Saved(text, commit.mark, place)
         self._watched = (text, commit.mark)
+        self._recent.tell(self._owed)
         self._owed.clear()
         done = settled.done
         if isinstance(done, FailedOver) and commit.tail is not None:

@@ -56,7 +56,7 @@ def consume(
         with bootstrap.connected(settings, where, "consume") as parts, _observed(settings, where, asked) as watched:
             observe, stop = watched
             until = parts.stream.state().last_generated if once else None
-            job = Job(until=until, batch_size=settings.batch_size, rerun_ms=settings.rerun_seconds * 1000)
+            job = Job(until=until, batch_size=settings.batch_size, rerun_ms=(settings.rerun_seconds or 60) * 1000)
             bootstrap.worker(parts, job, observe).run(stop)
 
 

@@ -1,8 +1,9 @@
-"""What a promoted PostgreSQL may have lost, and so is run again: the tail of what was applied (design 3.4, I10)."""
+"""What was done last, which a promoted server may have lost: PostgreSQL the rows, Redis the snapshots (design 3.4)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gmhealth.core.entry import START, EntryId
@@ -16,8 +17,8 @@ class Tail(NamedTuple):
 
 
 @dataclass(slots=True)
-class RecentTail:
-    """Keeps the tail of the last `span_ms`, by the clock; it is up to twice as long.
+class Recent:
+    """Keeps what was done in the last `span_ms`, by the clock; it is up to twice as long.
 
     By the clock and not by the entries' own times, because hours of a backlog are written in a minute, and because
     what was written long before a failover is not lost by it, however few entries have come since.
@@ -27,6 +28,8 @@ class RecentTail:
     tail: Tail | None = None
     _next: EntryId = START
     _began_ms: int = 0
+    _told: dict[str, int] = field(default_factory=dict)
+    _told_before: dict[str, int] = field(default_factory=dict)
 
     def begin(self, tail: Tail, offset: EntryId, now_ms: int) -> None:
         """Start with `tail`, which ends at `offset`."""
@@ -36,3 +39,14 @@ class RecentTail:
         """Let go of what is old enough by now; call it before the next entries after `offset` are written."""
         if self.tail is not None and now_ms - self._began_ms >= self.span_ms:
             self.begin(self.tail._replace(since=self._next), offset, now_ms)
+            self._told_before, self._told = self._told, {}
+
+    def tell(self, transitions: Mapping[str, int]) -> None:
+        """Note games whose new status was told, with the time it happened."""
+        self._told.update(transitions)
+
+    def untold(self) -> dict[str, int]:
+        """Take it that nobody heard of them, and forget them."""
+        told = {**self._told_before, **self._told}
+        self._told_before, self._told = {}, {}
+        return told

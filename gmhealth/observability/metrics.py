@@ -20,7 +20,18 @@ from gmhealth.core.health_state import Health
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.plan import Outcome
 from gmhealth.observability.pulse import Role
-from gmhealth.ports import Active, BatchDone, FailedOver, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+from gmhealth.ports import (
+    Active,
+    BatchDone,
+    FailedOver,
+    Idle,
+    Notice,
+    OffsetMoved,
+    Recovered,
+    RolledBack,
+    Standby,
+    Waiting,
+)
 
 
 class Metric(NamedTuple):
@@ -102,9 +113,10 @@ ENTRIES_LOST = Metric(
 STREAM_BREAKS = Metric(
     "counter",
     "gmhealth_stream_breaks",
-    "Times the stream did not lead on from the offset: trimmed past it, behind it (recreated or failed over), or gone.",
+    "Times the stream did not lead on from the offset: trimmed past it, behind it (recreated or failed over), gone,"
+    " or rolled back with the offset (failed over).",
     ("kind",),
-    _all(("trimmed", "behind", "gone")),
+    _all(("trimmed", "behind", "gone", "rolled_back")),
 )
 OFFSET_MOVES = Metric("counter", "gmhealth_offset_moves", "Times somebody else moved the offset or wrote in between.")
 FAILOVERS = Metric(
@@ -187,6 +199,9 @@ class Figures:
                 self._is(Role.STANDBY)
             case OffsetMoved():
                 self._add(OFFSET_MOVES)
+                self._add(SNAPSHOTS, ("repair",), notice.owed)
+            case RolledBack():
+                self._add(STREAM_BREAKS, ("rolled_back",))
                 self._add(SNAPSHOTS, ("repair",), notice.owed)
             case FailedOver():
                 self._add(FAILOVERS)

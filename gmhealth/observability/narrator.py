@@ -13,13 +13,25 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.plan import Outcome
 from gmhealth.observability.logs import LOGGER, log
-from gmhealth.ports import Active, BatchDone, FailedOver, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+from gmhealth.ports import (
+    Active,
+    BatchDone,
+    FailedOver,
+    Idle,
+    Notice,
+    OffsetMoved,
+    Recovered,
+    RolledBack,
+    Standby,
+    Waiting,
+)
 
 MESSAGES = {
     Active: (INFO, "consuming"),
     Standby: (INFO, "standing by: another gmhealth consumes"),
     OffsetMoved: (WARNING, "somebody else moved the offset, or wrote in between; following"),
     FailedOver: (WARNING, "PostgreSQL failed over and may lack the last commits; running what was written last again"),
+    RolledBack: (ERROR, "Redis lost the last commits, as in a failover; going on from what is left"),
     EntriesLost: (ERROR, "entries were removed from the stream before they were read"),
     StreamBehind: (
         ERROR,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmhealth.core.entry import EntryId
-from gmhealth.core.tail import RecentTail, Tail
+from gmhealth.core.tail import Recent, Tail
 
 SPAN = 60_000
 
@@ -15,8 +15,8 @@ def at(ms: int) -> EntryId:
     return EntryId(ms, 0)
 
 
-def begun() -> RecentTail:
-    recent = RecentTail(SPAN)
+def begun() -> Recent:
+    recent = Recent(SPAN)
     recent.begin(Tail("one", at(5)), at(9), 0)
     return recent
 
@@ -37,7 +37,7 @@ def test_who_was_idle_for_long_has_nothing_to_run_again() -> None:
 
 
 def test_nothing_ages_before_it_began() -> None:
-    recent = RecentTail(SPAN)
+    recent = Recent(SPAN)
     recent.pass_time(at(9), 10 * SPAN)
     assert recent.tail is None
 
@@ -47,7 +47,7 @@ def test_it_holds_all_that_was_written_in_the_last_span_and_nothing_from_before_
     batches: list[tuple[int, int]],
 ) -> None:
     turn_ms = SPAN // 10
-    recent, now, offset = RecentTail(SPAN), 0, 0
+    recent, now, offset = Recent(SPAN), 0, 0
     recent.begin(Tail("one", at(0)), at(0), 0)
     written = []
     for idle_turns, entries in batches:
@@ -60,3 +60,16 @@ def test_it_holds_all_that_was_written_in_the_last_span_and_nothing_from_before_
     since = recent.tail.since.ms
     assert all(since <= start for when, start, _ in written if when > now - SPAN)
     assert all(since >= end for when, _, end in written if when <= now - 2 * SPAN - turn_ms)
+
+
+def test_what_was_told_is_kept_as_long_and_given_back_once() -> None:
+    recent = begun()
+    recent.tell({"game-a": 1, "game-b": 1})
+    recent.pass_time(at(9), SPAN)
+    recent.tell({"game-b": 2})
+    assert recent.untold() == {"game-a": 1, "game-b": 2}
+    assert recent.untold() == {}
+    recent.tell({"game-c": 3})
+    for turn in range(2, 4):
+        recent.pass_time(at(9), turn * SPAN)
+    assert recent.untold() == {}

@@ -14,7 +14,7 @@ from gmhealth.observability import metrics
 from gmhealth.observability.exposition import registry
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.metrics import METRICS, Figures, Metric
-from gmhealth.ports import Active, FailedOver, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+from gmhealth.ports import Active, FailedOver, Idle, Notice, OffsetMoved, Recovered, RolledBack, Standby, Waiting
 from tests.observability.notices import LAST, NOW_S, batch, event
 
 INVALID = InvalidEntry((b"1-0", [b"game_id", b"game-secret"]), Reason.EVENT_TYPE_MISSING)
@@ -115,6 +115,8 @@ def test_a_clock_ahead_of_ours_gives_no_negative_delay() -> None:
         (Waiting("no answer", 1.0, 1), "gmhealth_failed_tries_total", 1),
         (Recovered(3), "gmhealth_reconnects_total", 1),
         (OffsetMoved("2-0", "1-0", 4), "gmhealth_offset_moves_total", 1),
+        (RolledBack("2-0", "1-0", 4), "gmhealth_stream_breaks_total kind=rolled_back", 1),
+        (RolledBack("2-0", "1-0", 4), "gmhealth_snapshots_total result=repair", 4),
         (FailedOver("7/00000002", LAST, LAST), "gmhealth_postgres_failovers_total", 1),
         (OffsetMoved("2-0", "1-0", 4), "gmhealth_snapshots_total result=repair", 4),
         (EntriesLost(LAST, None, 12, exact=True), "gmhealth_entries_lost_total", 12),

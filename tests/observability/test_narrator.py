@@ -12,7 +12,18 @@ from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
 from gmhealth.core.events import EventType, InvalidEntry, Reason
 from gmhealth.observability.logs import LOGGER
 from gmhealth.observability.narrator import narrate, narrate_trouble
-from gmhealth.ports import Active, BatchDone, FailedOver, Idle, Notice, OffsetMoved, Recovered, Standby, Waiting
+from gmhealth.ports import (
+    Active,
+    BatchDone,
+    FailedOver,
+    Idle,
+    Notice,
+    OffsetMoved,
+    Recovered,
+    RolledBack,
+    Standby,
+    Waiting,
+)
 from tests.observability.notices import LAST, batch, event
 
 
@@ -52,6 +63,7 @@ STATES: list[tuple[Notice, str]] = [
     (Waiting("no answer", 0.1, 1), "WARNING"),
     (OffsetMoved("2-0", None, 1), "WARNING"),
     (FailedOver("7/00000002", LAST, LAST), "WARNING"),
+    (RolledBack("2-0", "1-0", 1), "ERROR"),
     (EntriesLost(LAST, None, 5, exact=True), "ERROR"),
     (StreamBehind(LAST, LAST), "ERROR"),
     (StreamGone(LAST), "ERROR"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
 from gmhealth.core.entry import EntryId
-from gmhealth.ports import Notice
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.ports import Active, Notice, RolledBack
 from tests.games import add_game
+from tests.streams import everything
+from tests.worker.faulty import Crossing, When
 from tests.worker.scene import Actor, Scene
 
 
@@ -89,3 +94,57 @@ def test_a_worker_that_starts_after_a_loss_says_so_too(scene: Scene) -> None:
     scene.redis.xtrim("events", minid="7-0", approximate=False)
     scene.wait_until_alone()
     assert breaks(scene.actor(), steps=3) == [EntriesLost(EntryId(4, 0), EntryId(7, 0), 6, exact=False)]
+
+
+def once_before(name: str, act: Callable[[], object]) -> Callable[[Crossing], None]:
+    """A visitor that acts right before the first call of this name."""
+    waiting = [act]
+
+    def visit(crossing: Crossing) -> None:
+        if waiting and (crossing.name, crossing.when) == (name, When.BEFORE):
+            waiting.pop()()
+
+    return visit
+
+
+def restore(scene: Scene, saved: dict[bytes, bytes]) -> None:
+    """Put Redis back to where it was, as a replica that lacks the rest does when it is promoted."""
+    scene.redis.flushdb()
+    for key, value in saved.items():
+        scene.redis.restore(key, 0, value)
+
+
+def test_a_redis_that_has_lost_commits_is_told_the_statuses_again_that_it_was_told(scene: Scene) -> None:
+    actor = consumed(scene)
+    actor.notices.append(Active(EntryId(4, 0)))
+    before = everything(scene.redis)
+    scene.event("5-0", "game-a", "container_oom", 5)
+    actor.rest()
+    restore(scene, before)
+    actor.rest()
+    assert [notice for notice in actor.notices if isinstance(notice, RolledBack)] == [RolledBack("5-0", "4-0", 1)]
+    assert scene.offset() == "4-0"
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "oom", 5)
+    scene.event("4-1", "game-a", "probe_recovered", 6)  # by a clock that is behind
+    actor.rest()
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 6)
+
+
+def test_the_same_where_only_a_batch_in_hand_finds_out(scene: Scene) -> None:
+    actor = consumed(scene)
+    actor.notices.append(Active(EntryId(4, 0)))
+    before = everything(scene.redis)
+    scene.event("5-0", "game-a", "container_oom", 5)
+    actor.rest()
+    scene.event("6-0", "game-a", "inspect_unhealthy", 6)
+    actor.boundaries.visit = once_before("ledger.commit", lambda: restore(scene, before))
+    actor.rest()
+    assert RolledBack("5-0", "4-0", 1) in actor.notices
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "inspect_unhealthy", 5)
+
+
+def test_an_operators_reset_is_no_loss(scene: Scene) -> None:
+    actor = consumed(scene)
+    scene.reset("2-0")
+    actor.worker.step()
+    assert not [notice for notice in actor.notices if isinstance(notice, RolledBack)]
