@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gmhealth.adapters.postgres_look import PostgresLook
     from gmhealth.adapters.postgres_rows import PostgresRows
+    from gmhealth.adapters.redis_address import Sentinels
     from gmhealth.adapters.redis_dead_letters import RedisDeadLetters
     from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
     from gmhealth.adapters.redis_look import RedisLook
@@ -35,6 +36,7 @@ class Servers:
     redis_url: str = field(repr=False)  # it may hold a password
     postgres_dsn: str = field(repr=False)
     embedded: EmbeddedServers | None = None
+    sentinels: Sentinels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Parts:
 def servers(settings: Settings, environ: Mapping[str, str]) -> Iterator[Servers]:
     """Know where the servers are; with `embedded`, start or join them and leave them at the end."""
     if not settings.embedded:
-        yield Servers(_shown(settings.redis_url), _shown(settings.postgres_dsn))
+        yield Servers(_shown(settings.redis_url), _shown(settings.postgres_dsn), None, _sentinels(settings))
         return
     from gmhealth.embedded import default_directory, embedded_servers
 
@@ -82,6 +84,7 @@ def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
         where.redis_url,
         password=_shown(settings.redis_password) or None,
         client_name=name.replace(" ", "-"),
+        sentinels=where.sentinels,
     )
 
     def session() -> postgres_connection.Connection:
@@ -154,6 +157,15 @@ def _worker(stream: Stream, ledger: Ledger, rows: Rows, job: Job, observe: Obser
         name=name,
         clock_ms=lambda: time.time_ns() // 1_000_000,
     )
+
+
+def _sentinels(settings: Settings) -> Sentinels | None:
+    if settings.redis_sentinels is None:
+        return None
+    from gmhealth.adapters.redis_address import read_sentinels
+
+    password = _shown(settings.redis_sentinel_password) or None
+    return read_sentinels(settings.redis_sentinels, settings.redis_sentinel_master, password)
 
 
 def _shown(secret: Secret | None) -> str:

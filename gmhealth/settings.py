@@ -15,7 +15,9 @@ from msgspec import Meta
 from gmhealth.errors import ConfigError
 
 PREFIX: Final = "GMHEALTH_"
-SECRETS: Final = frozenset({"redis_url", "redis_password", "postgres_dsn", "postgres_password"})
+SECRETS: Final = frozenset(
+    {"redis_url", "redis_password", "redis_sentinel_password", "postgres_dsn", "postgres_password"}
+)
 """Can also come from a file (`GMHEALTH_…_FILE`, or one of that name in $CREDENTIALS_DIRECTORY); never shown."""
 
 
@@ -41,11 +43,27 @@ class Secret:
         return self._text
 
 
+_SENTINEL: Final = r"(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z._-]+)(:[0-9]{1,5})?"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What can be set. A field `x` is the option `--x`, the variable `GMHEALTH_X` and the key `x` of the file."""
 
     redis_url: Annotated[Secret | None, Meta(description="Redis, as redis://host:6379/0 (rediss:// for TLS)")] = None
     redis_password: Annotated[Secret | None, Meta(description="Redis password, if it is not in the URL")] = None
+    redis_sentinels: Annotated[
+        Annotated[str, Meta(pattern=rf"^{_SENTINEL}(, ?{_SENTINEL})*$")] | None,
+        Meta(
+            description="ask these sentinels for Redis, as host:26379,host:26379,…; the host in `redis_url` is then not"
+            " looked at (redis://user@/0), and its TLS holds for them as well"
+        ),
+    ] = None
+    redis_sentinel_master: Annotated[
+        str, Meta(min_length=1, description="the name under which the sentinels know the primary")
+    ] = "mymaster"
+    redis_sentinel_password: Annotated[Secret | None, Meta(description="the sentinels' password, if they want one")] = (
+        None
+    )
     postgres_dsn: Annotated[Secret | None, Meta(description="PostgreSQL, as postgresql://user@host:5432/database")] = (
         None
     )
@@ -171,7 +189,7 @@ def _did_you_mean(name: str) -> str:
 def _complete(settings: Settings, origins: Mapping[str, str]) -> Settings:
     """Check that it is clear which servers are meant: embedded ones never start by accident."""
     if settings.embedded:
-        for name in ("redis_url", "postgres_dsn"):
+        for name in ("redis_url", "redis_sentinels", "postgres_dsn"):
             if name in origins:
                 raise ConfigError(
                     f"both the embedded servers and {PREFIX}{name.upper()} ({origins[name]}) are asked for",

@@ -206,3 +206,19 @@ def test_embedded_servers_and_an_address_are_one_too_many(variable: str) -> None
 def test_settings_do_not_change() -> None:
     with pytest.raises(AttributeError, match="immutable"):
         load().batch_size = 3  # type: ignore[misc]  # what mypy sees is tested here
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "a:26379", "a:1,b:2", "a:1, b:2", "[::1]:26379,10.0.0.1", "sentinel-1.example:5000"]
+)
+def test_sentinels_are_addresses(text: str) -> None:
+    assert load({**SERVERS, "GMHEALTH_REDIS_SENTINELS": text}).redis_sentinels == text
+
+
+@pytest.mark.parametrize("text", ["", ",", "a:", "a:port", "a,,b", "::1", "redis://a:1", f"user:{CANARY}@a:1", "a;b"])
+def test_what_is_no_list_of_sentinels_is_refused(text: str) -> None:
+    assert str(refused({**SERVERS, "GMHEALTH_REDIS_SENTINELS": text})).startswith("redis_sentinels in the environment")
+
+
+def test_sentinels_and_embedded_servers_are_one_too_many() -> None:
+    assert "GMHEALTH_REDIS_SENTINELS" in str(refused({"GMHEALTH_EMBEDDED": "1", "GMHEALTH_REDIS_SENTINELS": "a:1"}))

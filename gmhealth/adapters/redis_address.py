@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
@@ -24,6 +25,35 @@ SETTLED: Final = frozenset(
     }
 )
 """What redis-py would take from a URL, before what it is told by us: a protocol with other shapes, or blind retries."""
+
+
+SENTINEL_PORT: Final = 26379
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Who is asked for the primary called `master`."""
+
+    addresses: tuple[tuple[str, int], ...]
+    master: str
+    password: str | None = field(default=None, repr=False)
+
+
+def read_sentinels(text: str, master: str, password: str | None) -> Sentinels:
+    """Split `host:port,[::1]:26379,host`, whose form the settings have checked."""
+    parts = [urlsplit(f"//{each.strip()}") for each in text.split(",")]
+    try:
+        addresses = tuple((each.hostname or "", each.port or SENTINEL_PORT) for each in parts)
+    except ValueError as error:
+        raise ConfigError(
+            f"redis_sentinels cannot be used: {error}", hint="write it as host:26379,host:26379"
+        ) from error
+    return Sentinels(addresses, master, password)
+
+
+def address_text(host: str, port: int) -> str:
+    """Write `host:port`, or `[host]:port` for IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def read_url(url: str) -> dict[str, Any]:
@@ -76,8 +106,8 @@ def _check_files(given: Mapping[str, Any]) -> None:
         raise ConfigError("ssl_cert_reqs of the Redis URL is not none, optional or required")
 
 
-def describe(url: str) -> str:
-    """Name the server and the logical database of `url` without its secrets."""
+def describe(url: str, sentinels: Sentinels | None = None) -> str:
+    """Name the server, or who knows it, and the logical database, without secrets."""
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
@@ -88,5 +118,12 @@ def describe(url: str) -> str:
         return "an unreadable URL"
     unix = parts.scheme == "unix"
     database = query.get("db", ["" if unix else parts.path.strip("/")])[0]
+    if sentinels is not None:
+        asked = ",".join(address_text(*each) for each in sentinels.addresses)
+        return f"{sentinels.master} by Sentinel {asked} database {_database(database)}"
     place = f"unix:{unquote(parts.path)}" if unix else f"{parts.hostname or 'localhost'}:{port}"
-    return f"{place} database {(database or '0') if _is_number(database) else '?'}"
+    return f"{place} database {_database(database)}"
+
+
+def _database(text: str) -> str:
+    return text or "0" if _is_number(text) else "?"

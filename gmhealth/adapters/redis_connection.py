@@ -12,7 +12,7 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gmhealth.adapters.redis_address import describe, read_url
+from gmhealth.adapters.redis_address import Sentinels, describe, read_url
 from gmhealth.errors import GmhealthError, Unavailable, Unusable
 from gmhealth.ports import Meanwhile, nothing
 
@@ -65,6 +65,8 @@ TLS_HINT: Final = (
 )
 
 HINTS: Final[Mapping[str, str]] = {
+    "no sentinel knows a primary": "check GMHEALTH_REDIS_SENTINEL_MASTER: `SENTINEL MASTERS` lists their names",
+    "the sentinels refuse": "check GMHEALTH_REDIS_SENTINEL_PASSWORD",
     "Authentication required": "the server wants a password: put it into the URL or into GMHEALTH_REDIS_PASSWORD_FILE",
     "invalid username-password pair": "check the user name and password of GMHEALTH_REDIS_URL",
     "permissions": "this user may not do that: compare its ACL with `gmhealth doctor`",
@@ -73,28 +75,36 @@ HINTS: Final[Mapping[str, str]] = {
 """By the server's words: redis-py cuts off those prefixes that it has a class for (NOAUTH, WRONGPASS, NOPERM)."""
 
 
-def connect(url: str, *, password: str | None = None, client_name: str = "gmhealth") -> redis.Redis:
+def connect(
+    url: str,
+    *,
+    password: str | None = None,
+    client_name: str = "gmhealth",
+    sentinels: Sentinels | None = None,
+) -> redis.Redis:
     """Make a client for `url` that never repeats a command by itself and answers in raw bytes.
 
     Nothing is sent yet. RESP2 is pinned, as the two protocols give streams in different shapes. Every new connection
     makes sure that it reached a primary: a demoted one still serves stale reads.
     """
     given = read_url(url)
-    if "path" not in given:
-        given["socket_keepalive"] = True
     if password is not None:
         given["password"] = password
-    pool = redis.ConnectionPool(
-        **given,
-        protocol=2,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        client_name=client_name,
-        driver_info=None,  # two round trips, and two lines in the ACL log of a user who may not tell it
-        redis_connect_func=_connect_to_primary,
-    )
-    return redis.Redis.from_pool(pool)
+    settled: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": client_name,
+        "driver_info": None,  # two round trips, and two lines in the ACL log of a user who may not tell it
+        "redis_connect_func": _connect_to_primary,
+    }
+    if sentinels is not None:
+        from gmhealth.adapters.redis_sentinel import pool_of_primary  # noqa: PLC0415  # start-up time
+
+        return redis.Redis.from_pool(pool_of_primary(sentinels, given, settled))
+    keep_alive: dict[str, Any] = {} if "path" in given else {"socket_keepalive": True}
+    return redis.Redis.from_pool(redis.ConnectionPool(**given, **keep_alive, **settled))
 
 
 def _connect_to_primary(connection: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gmhealth.cli.checks_postgres import postgres_server, postgres_session, postgres_table
 from gmhealth.cli.checks_redis import redis_keys, redis_permissions, redis_server
+from gmhealth.cli.checks_sentinel import redis_sentinels
 from gmhealth.cli.findings import judged, ok
 from gmhealth.cli.views.checkup import CheckView
 from gmhealth.errors import GmhealthError, Unavailable
@@ -92,6 +93,7 @@ def _clock(name: str, ahead: float) -> CheckView:
 
 REDIS, POSTGRES = frozenset({"Redis"}), frozenset({"PostgreSQL"})
 CHECKS: Final = (
+    Check("Redis Sentinel", frozenset(), redis_sentinels),
     Check("Redis", REDIS, redis_server),
     Check("Redis keys", REDIS, redis_keys),
     Check("Redis permissions", REDIS, redis_permissions),

@@ -37,7 +37,7 @@ class Session:
         from gmhealth.cli.views import TargetView
 
         return TargetView(
-            redis=redis_connection.describe(self.servers.redis_url),
+            redis=redis_connection.describe(self.servers.redis_url, self.servers.sentinels),
             stream=self.settings.health_stream,
             offset_key=self.parts.keys.offset,
             postgres=postgres_connection.describe(self.servers.postgres_dsn),

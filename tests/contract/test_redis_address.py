@@ -1,0 +1,42 @@
+"""Sentinels as they are written and shown, and what of a URL goes with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gmhealth.adapters import redis_connection
+from gmhealth.adapters.redis_address import Sentinels, describe, read_sentinels
+from gmhealth.errors import ConfigError
+from tests.canary import CANARY
+
+THREE = read_sentinels("a,[::1]:5000, b:26380", "games", CANARY)
+
+
+def test_each_has_a_port() -> None:
+    assert Sentinels((("a", 26379), ("::1", 5000), ("b", 26380)), "games", CANARY) == THREE
+
+
+def test_a_port_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="redis_sentinels"):
+        read_sentinels("a:70000", "games", None)
+
+
+def test_they_are_shown_without_secrets_and_instead_of_the_host() -> None:
+    shown = describe(f"redis://user:{CANARY}@elsewhere:1/3", THREE)
+    assert shown == "games by Sentinel a:26379,[::1]:5000,b:26380 database 3"
+    assert CANARY not in repr(THREE)
+
+
+def test_a_unix_socket_has_no_sentinels() -> None:
+    with pytest.raises(ConfigError, match="Unix socket"):
+        redis_connection.connect("unix:///run/redis.sock", sentinels=THREE)
+
+
+@pytest.mark.parametrize(("url", "secure"), [("redis://user:x@/3", False), ("rediss://elsewhere/3", True)])
+def test_everything_but_the_address_comes_from_the_url(url: str, secure: bool) -> None:
+    with redis_connection.connect(url, password="p", sentinels=THREE) as client:
+        pool = client.connection_pool
+        assert ("SSL" in pool.connection_class.__name__) is secure
+        assert (pool.connection_kwargs["db"], pool.connection_kwargs["password"]) == (3, "p")
+        assert {"host", "port"}.isdisjoint(pool.connection_kwargs)
+        assert (pool.connection_kwargs["protocol"], pool.connection_kwargs["retry"].get_retries()) == (2, 0)
