@@ -66,7 +66,9 @@ PERMANENT_CONNECT: Final[Mapping[str, str]] = {
     "certificate": "check sslrootcert, sslcert and sslkey of GMHEALTH_POSTGRES_DSN",
     "does not exist": "check the user and the database of GMHEALTH_POSTGRES_DSN",
 }
-"""libpq gives no SQLSTATE for a refused connection, only words (libpq manual, PQerrorMessage)."""
+"""libpq gives no SQLSTATE for a refused connection, only words (libpq manual, PQerrorMessage), and the server's own in
+its language (lc_messages). In another than English `consume` waits and repeats them, as for a server that is away.
+"""
 
 HINTS: Final[Mapping[str, str]] = {
     "42P01": "Game Master's migrations make this table: check database, search_path and GMHEALTH_POSTGRES_TABLE",

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from gmhealth.embedded import postgres
 from tests.e2e.conftest import gmhealth, over  # noqa: F401  # fixtures
 from tests.failover.postgres_pair import Pair, postgres_pair
 
@@ -19,7 +20,15 @@ def short_path() -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.fixture
-def pair(short_path: Path) -> Iterator[Pair]:
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+@pytest.fixture(params=["of the wheel", "15 of Debian"])
+def pair(short_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    if request.param == "15 of Debian":
+        programs = DEBIAN / "15" / "bin"
+        if not (programs / "postgres").exists():
+            pytest.skip(f"there is no {programs}/postgres")
+        monkeypatch.setattr(postgres, "_program", lambda name: str(programs / name))
     with postgres_pair(short_path) as pair:
         yield pair

@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from gmhealth.embedded import postgres
 from gmhealth.embedded.files import make_private
-from gmhealth.embedded.postgres import Postgres, _program, _unprivileged
+from gmhealth.embedded.postgres import Postgres, _unprivileged
 from gmhealth.embedded.server import environment, start_together, stop_together
 from tests.eventually import eventually
 
@@ -55,6 +56,7 @@ def postgres_pair(directory: Path) -> Iterator[Pair]:
     primary, replica = (_server(directory / name) for name in ("a", "b"))
     with ExitStack() as stack:
         stack.callback(stop_together, primary)
+        _create(primary)
         start_together(primary)
         primary.provide_database()
         with psycopg.connect(primary.dsn) as connection:
@@ -72,11 +74,23 @@ def _server(directory: Path) -> Postgres:
     return Postgres(directory / "postgres", sockets, OPTIONS)
 
 
+def _create(primary: Postgres) -> None:
+    """Make the cluster without what an older initdb does not know."""
+    make_private(primary.directory)
+    data = ["-D", str(primary.directory / "data"), "-U", "gmhealth", "--auth=trust", "--no-sync", "--locale=C"]
+    _run("initdb", *data, "--encoding=UTF8")
+
+
 def _copy(primary: Postgres, replica: Postgres) -> None:
     make_private(replica.directory)
     target = ["--host", str(primary.sockets), "--username", "gmhealth", "--pgdata", str(replica.directory / "data")]
     how = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
-    subprocess.run([*_unprivileged(), _program("pg_basebackup"), *target, *how], env=environment(), check=True)
+    _run("pg_basebackup", *target, *how)
+
+
+def _run(program: str, *arguments: str) -> None:
+    line = [*_unprivileged(), postgres._program(program), *arguments]
+    subprocess.run(line, env=environment(), check=True, stdout=subprocess.DEVNULL)
 
 
 def _either(*servers: Postgres) -> str:
