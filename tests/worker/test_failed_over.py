@@ -10,7 +10,7 @@ from gmhealth.ports import Active, BatchDone, FailedOver, Idle
 from gmhealth.worker import Job
 from tests.games import add_game, game, games
 from tests.worker import short_incident as incident
-from tests.worker.faulty import Boundaries, Crossing, Fault, When
+from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When
 from tests.worker.player import play
 from tests.worker.scene import Actor, Scene
 from tests.worker.short_incident import LAST, entry_id
@@ -195,3 +195,26 @@ def test_however_much_was_lost(scene: Scene, keeping: int) -> None:
     witness = _play_over(scene, Boundaries(), keeping=keeping)
     assert games(scene.pg) == incident.rows_after(*ALL)
     assert witness.unreported() == set()
+
+
+def test_what_a_dead_worker_owed_is_told_as_well(scene: Scene) -> None:
+    """It had moved a status and not said so, and an operator went past that entry."""
+    first = consumed(scene)
+    scene.event("4-0", "game-a", "container_oom", 4)
+
+    def visit(crossing: Crossing) -> None:
+        if (crossing.name, crossing.when) == ("rows.write", When.AFTER):
+            raise Crash
+
+    first.boundaries.visit = visit
+    with pytest.raises(Crash):
+        first.rest()
+    first.die()
+    scene.wait_until_alone()
+    scene.event("5-0", "game-x", "container_started", 5)
+    scene.reset("5-0")
+    scene.promotions += 1
+    second = scene.actor(job=ONE_BY_ONE)
+    second.rest()
+    assert failovers(second) == [(EntryId(5, 0), EntryId(5, 0))]
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "oom", 4)
