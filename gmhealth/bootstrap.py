@@ -128,6 +128,7 @@ def ledger_keys(settings: Settings) -> LedgerKeys:
         mark=f"{prefix}commit_mark:health_events",
         snapshots=settings.lobby_stream,
         dead_letters=f"{prefix}dead_letters:health_events",
+        last_break=f"{prefix}last_break:health_events",
     )
 
 

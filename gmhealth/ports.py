@@ -102,6 +102,9 @@ class Ledger(Protocol):
         After `Unavailable`, `saved().mark` tells whether it was applied.
         """
 
+    def note(self, broken: Break, at_ms: int) -> None:
+        """Keep `broken` for those who look later, with the time it was first seen. May be repeated."""
+
 
 class Lock(Enum):
     """The writer's lock, as one try found it."""

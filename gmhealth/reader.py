@@ -53,11 +53,11 @@ class Reader:
         self._last: Reading | None = None
         self._next: Reading | None = None
 
-    def read(self, after: EntryId) -> Reading:
-        """Read what comes strictly after `after`."""
+    def read(self, after: EntryId, *, wait: bool = True) -> Reading:
+        """Read what comes strictly after `after`; without `wait`, what is there by now."""
         reading, self._next = self._next, None
         if reading is None or reading.after != after:
-            reading = self._read(after, self._block_ms, ahead=False)
+            reading = self._read(after, self._block_ms if wait else 0, ahead=False)
         reading.decode()
         self._last = reading
         return reading

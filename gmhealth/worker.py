@@ -122,6 +122,7 @@ class Worker:
         self._unsettled: _Unsettled | None = None
         self._in_doubt = True  # whether Redis must be asked where we stand before the next effect
         self._standing_by = False
+        self._unseen = True  # whether nobody has looked yet if the stream leads on from the place: not to wait first
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
         self._recent = Recent(job.rerun_ms)
@@ -237,7 +238,8 @@ class Worker:
     def _adopt(self, saved: Saved) -> None:
         self._saved = saved
         if self._job.moves_offset:
-            self._place, self._hand = Place(saved.entry_id), None
+            read = saved.text is not None and saved.text == saved.committed
+            self._place, self._hand, self._unseen = Place(saved.entry_id, read=read), None, True
             self._watch(saved, saved.entry_id)
 
     def _watch(self, saved: Saved, offset: EntryId) -> None:
@@ -315,7 +317,8 @@ class Worker:
 
     def _read(self) -> None:
         before = self._place.offset
-        reading = self._reader.read(before)
+        reading = self._reader.read(before, wait=not self._unseen)
+        self._unseen = False
         read = reading.read
         saved = self._ledger.saved() if reading.ahead else read.saved
         if self._moved(saved):
@@ -335,12 +338,14 @@ class Worker:
             self._rest()
 
     def _examine(self, read: Read) -> None:
-        place, broken = examine(self._place, self._stream.state(), read.entries)
-        if self._job.moves_offset:  # a replay has its range, whatever became of the stream
-            self._place = place
+        place, broken = examine(self._place, self._stream.state(), read.entries, there=read.unbroken)
         if broken is not None and broken != self._last_break:
+            if self._job.moves_offset:
+                self._ledger.note(broken, self._clock_ms())  # before all else: should it fail, the break is met again
             self._observe(broken)
         self._last_break = broken
+        if self._job.moves_offset:  # a replay has its range, whatever became of the stream
+            self._place = place
 
     def _rest(self) -> None:
         self.done = self._job.until is not None

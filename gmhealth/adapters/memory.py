@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from gmhealth.core.continuity import Break
 from gmhealth.core.plan import Change, Row
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.ports import Commit, Lock, Meanwhile, Rows, Saved, nothing
@@ -85,3 +86,6 @@ class RehearsalLedger:
             self.last[snapshot.game_id] = snapshot
         self.mark = commit.mark
         return None
+
+    def note(self, broken: Break, at_ms: int) -> None:
+        """A rehearsal does not read on from the offset, and finds no break."""

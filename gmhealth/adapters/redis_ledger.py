@@ -12,7 +12,9 @@ from typing import Any, Final
 import redis
 from redis import exceptions
 
+from gmhealth.adapters.redis_breaks import pack_break, unpack_break
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
+from gmhealth.core.continuity import Break
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.netstring import pack
@@ -26,13 +28,14 @@ COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdiges
 
 @dataclass(frozen=True, slots=True)
 class LedgerKeys:
-    """The keys a commit touches (design 2.6); `source` is the stream that dead letters came from."""
+    """The keys of a consumer (design 2.6); `source` is the stream that dead letters came from."""
 
     source: str
     offset: str
     mark: str
     snapshots: str
     dead_letters: str
+    last_break: str
 
 
 class RedisLedger:
@@ -62,6 +65,18 @@ class RedisLedger:
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
             obstacle = self._run(meanwhile, len(names), *names, *values)
         return None if obstacle is None else read_saved([value or None for value in obstacle], keys)
+
+    def note(self, broken: Break, at_ms: int) -> None:
+        """Set one key; what it holds of this very break stays, with the time it was first seen."""
+        last = self.last_break()
+        if last is None or last[0] != broken:
+            with translated(self._client, f"note a break of the stream in {self._keys.last_break}"):
+                unless_error(*round_trip(self._client, ("SET", self._keys.last_break, pack_break(broken, at_ms))))
+
+    def last_break(self) -> tuple[Break, int] | None:
+        """The last break that was noted and when that was (Unix ms); None for none, or where it cannot be read."""
+        with translated(self._client, f"look at {self._keys.last_break}"):
+            return unpack_break(unless_error(*round_trip(self._client, ("GET", self._keys.last_break))))
 
     def _run(self, meanwhile: Meanwhile, *arguments: bytes | str | int) -> Any:
         """Run the script by its hash; a server that does not know it gets it whole, which repeats nothing."""

@@ -49,9 +49,11 @@ def run_checks(opened: Session) -> Iterator[CheckView]:
 
 
 def _offset(opened: Session) -> Iterator[CheckView]:
+    from gmhealth.cli.breaks import break_text, is_recent
     from gmhealth.cli.lag import standing
+    from gmhealth.cli.times import span
 
-    found = standing(opened.parts)
+    found, now_s = standing(opened.parts), opened.parts.look.now_ms() / 1000
     length = f"{found.state.length:,} entries"
     none = "nothing was appended yet, or it was deleted"
     yield judged("stream", found.state.exists, length if found.state.exists else "not there", none, bad="warning")
@@ -63,6 +65,20 @@ def _offset(opened: Session) -> Iterator[CheckView]:
         gap.text if gap else "none: the stream leads on from the offset",
         f"consume goes on by itself and reports it; details: {opened.command('offset', 'show')}",
     )
+    inspect = opened.command("inspect", "GAME_ID")
+    yield judged(
+        "last break",
+        not is_recent(found.last_break, now_s),
+        break_text(found.last_break, now_s),
+        f"compare the games with their engines: {inspect} shows what is left of their events",
+        bad="warning",
+    )
+    ahead_s = found.state.last_generated.ms / 1000 - now_s
+    hint = "new entries get IDs of that time: ages, --to-time and --ago mislead until then"
+    told = (
+        f"{span(ahead_s)} ahead of the server's clock, which was set back" if ahead_s > 0 else "not ahead of the clock"
+    )
+    yield judged("entry IDs", ahead_s < CLOCKS_S, told, hint, bad="warning")
     letters = opened.parts.letters.count()
     listed = opened.command("dead-letter", "list")
     yield judged("dead letters", not letters, f"{letters:,}", f"look at them: {listed}", bad="warning")

@@ -41,6 +41,7 @@ def redis_keys(opened: Session) -> Iterator[CheckView]:
         keys.dead_letters: "stream",
         keys.offset: "string",
         keys.mark: "string",
+        keys.last_break: "string",
     }
     for key, kind in wanted.items():
         found = opened.parts.look.kind(key)

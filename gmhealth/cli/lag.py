@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gmhealth.cli.breaks import gap, last_break
 from gmhealth.cli.times import span, time_of
-from gmhealth.cli.views import EntryView, GapView, LagView
-from gmhealth.core.continuity import EntriesLost, Place, StreamBehind, StreamGone, StreamState, examine
+from gmhealth.cli.views import BreakView, EntryView, GapView, LagView
+from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.lag import Lag, estimated_lag, known_lag
 
@@ -25,12 +26,14 @@ class Standing(NamedTuple):
     state: StreamState
     lag: LagView
     gap: GapView | None
+    last_break: BreakView | None
 
 
 def standing(parts: Parts) -> Standing:
     """Look at offset and stream."""
     saved, state = parts.ledger.saved(), parts.stream.state()
-    return Standing(saved, state, _lag(parts, saved.entry_id, state), _gap(saved, state))
+    lag = _lag(parts, saved.entry_id, state)
+    return Standing(saved, state, lag, gap(parts, saved, state), last_break(parts))
 
 
 def lag_after(parts: Parts, offset: EntryId, state: StreamState) -> Lag:
@@ -49,29 +52,6 @@ def _lag(parts: Parts, offset: EntryId, state: StreamState) -> LagView:
         return LagView(entries=0, exact=True, seconds=0)
     unread = EntryId.parse(oldest[0]) or offset
     return LagView(entries=lag.entries, exact=lag.exact, seconds=max(0, parts.look.now_ms() - unread.ms) / 1000)
-
-
-def _gap(saved: Saved, state: StreamState) -> GapView | None:
-    if saved.text is None:
-        return None
-    _, broken = examine(Place(saved.entry_id), state)
-    match broken:
-        case EntriesLost(lost=lost):
-            # The entry at the offset may itself be the last one that was trimmed: then nothing is missing.
-            count = "an unknown number of" if lost is None else f"up to {lost:,}"
-            text = f"the stream was trimmed past the offset: {count} entries are gone that were never read"
-            return GapView(kind="trimmed", lost=lost, exact=False, text=text)
-        case StreamBehind():
-            text = (
-                "the stream ends before the offset: it was recreated or failed over; `consume` reads it from its start"
-            )
-            return GapView(kind="behind", lost=None, exact=False, text=text)
-        case StreamGone():
-            return GapView(
-                kind="gone", lost=None, exact=False, text="the stream is gone: it was deleted after it was read"
-            )
-        case None:
-            return None
 
 
 def lag_text(lag: LagView) -> str:

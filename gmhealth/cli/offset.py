@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ def _look(opened: Session) -> OffsetView:
         length=found.state.length,
         lag=found.lag,
         gap=found.gap,
+        last_break=found.last_break,
         consumer=parts.rows.holder(),
         last_commit_by=found.saved.mark,
         last_reset=dict(last_reset) if last_reset else None,
@@ -71,6 +73,7 @@ def _look(opened: Session) -> OffsetView:
 
 
 def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
+    from gmhealth.cli.breaks import break_text
     from gmhealth.cli.lag import lag_text
 
     move = opened.command("offset", "reset", "--help")
@@ -84,6 +87,7 @@ def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
         ("length", f"{view.length:,} entries"),
         ("lag", lag_text(view.lag)),
         ("gap", view.gap.text if view.gap else "none"),
+        ("last break", break_text(view.last_break, time.time())),
         ("consumer", view.consumer or "none: nobody holds the writer's lock"),
         ("last commit by", view.last_commit_by or "-"),
         ("last reset", _reset(view.last_reset)),

@@ -106,6 +106,7 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
         offset=None if found.saved.text is None else entry_view(found.saved.entry_id),
         lag=found.lag,
         gap=found.gap,
+        last_break=found.last_break,
         events_per_minute=per_minute,
         events_per_minute_exact=per_minute < COUNTED,
         dead_letters=parts.letters.count(),
@@ -122,6 +123,7 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
 
 
 def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
+    from gmhealth.cli.breaks import break_text
     from gmhealth.cli.lag import lag_text
     from gmhealth.cli.times import ago
 
@@ -134,6 +136,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
         ("offset", view.offset.id if view.offset else "none saved: consume starts at the beginning"),
         ("lag", lag_text(view.lag)),
         ("gap", view.gap.text if view.gap else "none"),
+        ("last break", break_text(view.last_break, view.looked_at.timestamp())),
         ("coming in", _rate(view)),
         ("dead letters", f"{view.dead_letters:,}{letters}"),
         ("by status", _counts(view.by_status)),

@@ -2,13 +2,15 @@
 
 Redis says none of it by itself: XREAD after a trimmed ID starts at the first survivor, and after an ID beyond the
 stream's end it waits for ever. `entries-added` only ever grows (Redis manual, XINFO STREAM), so counting what we
-read against it shows every loss, whatever removed the entries.
+read against it shows every loss, whatever removed the entries; and a stream that has lost or had fewer than we have
+read is another one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
 
 from gmhealth.core.entry import START, Entry, EntryId
 
@@ -40,6 +42,7 @@ class EntriesLost:
     `lost` is the number of them, an upper bound where `exact` is False, and None where the server does not count.
     """
 
+    kind: ClassVar[str] = "trimmed"
     offset: EntryId
     first_left: EntryId | None
     lost: int | None
@@ -50,52 +53,102 @@ class EntriesLost:
 class StreamBehind:
     """The stream ends before `offset`: recreated, or failed over. Reading starts again at its beginning."""
 
+    kind: ClassVar[str] = "behind"
     offset: EntryId
     last_generated: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReplaced:
+    """Another stream, whose IDs have passed `offset`, has taken the place of the one that was read.
+
+    It is read from its beginning, `first_left`; `lost` of its entries were removed before.
+    """
+
+    kind: ClassVar[str] = "replaced"
+    offset: EntryId
+    first_left: EntryId | None
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
 class StreamGone:
     """There is no stream any more. Its successor is read from its beginning."""
 
+    kind: ClassVar[str] = "gone"
     offset: EntryId
 
 
-Break = EntriesLost | StreamBehind | StreamGone
+Break = EntriesLost | StreamBehind | StreamReplaced | StreamGone
+BREAKS: Final = {each.kind: each for each in (EntriesLost, StreamBehind, StreamReplaced, StreamGone)}
+"""By the names that people and metrics know them by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where reading stands: after `offset`, the `count`-th entry ever added (None: not known yet)."""
+    """Where reading stands: after `offset`, the `count`-th entry ever added (None: not known yet).
+
+    `read`: `offset` is the ID of an entry that was read, and not one that an operator has chosen. `gone`: the stream
+    that it was in is no more, which was told.
+    """
 
     offset: EntryId = START
     count: int | None = None
+    read: bool = False
+    gone: bool = False
 
     def past(self, entries: Sequence[Entry]) -> Place:
         """The place after `entries`, which were read from here."""
         last = EntryId.parse(entries[-1][0]) or self.offset
-        return Place(last, None if self.count is None else self.count + len(entries))
+        return Place(last, None if self.count is None else self.count + len(entries), read=True)
 
 
-def examine(place: Place, state: StreamState, hand: Sequence[Entry] = ()) -> tuple[Place, Break | None]:
+def examine(
+    place: Place, state: StreamState, hand: Sequence[Entry] = (), *, there: bool = False
+) -> tuple[Place, Break | None]:
     """Judge `state`, looked at after `hand` was read from `place`: where to read on from, and what broke, if anything.
 
-    Called when the entry at `place` is no longer there, and whenever a read found nothing.
+    Called when the entry at `place` is no longer `there`, and whenever a read found nothing.
     """
     if not state.exists:
-        return Place(place.offset), None if place.offset == START else StreamGone(place.offset)
+        return _gone(place)
     if state.last_generated < place.offset:
         return Place(), StreamBehind(place.offset, state.last_generated)
-    if place.count is not None and state.entries_added is not None and state.entries_added < place.count:
-        place = Place(place.offset)  # another stream, whose IDs went on from there: what was counted says nothing here
+    if place.offset != START and _is_another(place, state, there=there):
+        if place.gone:
+            return Place(START, 0), None
+        lost = state.gone or 0
+        return Place(START, lost), StreamReplaced(place.offset, state.first, lost)
     if not hand and (state.last is None or state.last <= place.offset):
         return _at_the_end(place, state)
     return _trimmed(place, state, hand)
 
 
+def _gone(place: Place) -> tuple[Place, Break | None]:
+    if place.offset == START:
+        return Place(), None
+    return Place(place.offset, gone=True), None if place.gone else StreamGone(place.offset)
+
+
+def _is_another(place: Place, state: StreamState, *, there: bool) -> bool:
+    """Whether fewer entries were added to this stream, or removed from it, than we know of the one that we read.
+
+    What was read and is not there was removed: all of it, if even the oldest entry comes after it.
+    """
+    if place.gone:
+        return not there
+    if state.entries_added is None or state.gone is None:
+        return False
+    if place.count is not None and state.entries_added < place.count:
+        return True
+    if state.first is None or state.first > place.offset:
+        return state.gone < (place.count or place.read)
+    return state.gone < (place.read and not there)
+
+
 def _at_the_end(place: Place, state: StreamState) -> tuple[Place, Break | None]:
     """Nothing is left to read, so all that was ever added is read or lost."""
-    here = Place(state.last_generated, state.entries_added)
+    here = Place(state.last_generated, state.entries_added, place.read and place.offset == state.last_generated)
     if place.count is not None and state.entries_added is not None:
         lost = state.entries_added - place.count
         return here, EntriesLost(place.offset, None, lost, exact=True) if lost > 0 else None
@@ -110,7 +163,7 @@ def _trimmed(place: Place, state: StreamState, hand: Sequence[Entry]) -> tuple[P
         return place, None
     oldest = EntryId.parse(hand[0][0]) if hand else state.first
     if state.gone is None or oldest != state.first:  # not counted, or trimmed on since `hand` was read
-        return Place(place.offset), EntriesLost(place.offset, oldest, state.gone, exact=False)
-    here = Place(place.offset, state.gone)
+        return replace(place, count=None), EntriesLost(place.offset, oldest, state.gone, exact=False)
+    here = replace(place, count=state.gone)
     lost = state.gone - (place.count or 0)
     return here, EntriesLost(place.offset, oldest, lost, exact=place.count is not None) if lost > 0 else None

@@ -14,7 +14,7 @@ from itertools import product
 from time import time
 from typing import Final, Literal, NamedTuple
 
-from gmhealth.core.continuity import Break, EntriesLost, StreamBehind, StreamGone
+from gmhealth.core.continuity import BREAKS, Break, EntriesLost, StreamReplaced
 from gmhealth.core.events import EventType, Reason
 from gmhealth.core.health_state import Health
 from gmhealth.core.mapping import EFFECTS
@@ -113,10 +113,10 @@ ENTRIES_LOST = Metric(
 STREAM_BREAKS = Metric(
     "counter",
     "gmhealth_stream_breaks",
-    "Times the stream did not lead on from the offset: trimmed past it, behind it (recreated or failed over), gone,"
-    " or rolled back with the offset (failed over).",
+    "Times the stream did not lead on from the offset: trimmed past it, behind it (recreated or failed over), replaced"
+    " by another one whose IDs go on, gone, or rolled back with the offset (failed over).",
     ("kind",),
-    _all(("trimmed", "behind", "gone", "rolled_back")),
+    _all((*BREAKS, "rolled_back")),
 )
 OFFSET_MOVES = Metric("counter", "gmhealth_offset_moves", "Times somebody else moved the offset or wrote in between.")
 FAILOVERS = Metric(
@@ -213,9 +213,8 @@ class Figures:
                 self._broken(notice)
 
     def _broken(self, broken: Break) -> None:
-        kinds = {EntriesLost: "trimmed", StreamBehind: "behind", StreamGone: "gone"}
-        self._add(STREAM_BREAKS, (kinds[type(broken)],))
-        if isinstance(broken, EntriesLost):
+        self._add(STREAM_BREAKS, (broken.kind,))
+        if isinstance(broken, EntriesLost | StreamReplaced):
             self._add(ENTRIES_LOST, by=broken.lost or 0)
 
     def _add(self, metric: Metric, labels: tuple[str, ...] = (), by: float = 1) -> None:

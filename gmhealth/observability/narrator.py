@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from logging import DEBUG, ERROR, INFO, WARNING
 
-from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
+from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.plan import Outcome
@@ -37,6 +37,7 @@ MESSAGES = {
         ERROR,
         "the stream ends before the offset: it was recreated or failed over; reading it from its start",
     ),
+    StreamReplaced: (ERROR, "another stream has taken the place of the one that was read; reading it from its start"),
     StreamGone: (ERROR, "the stream is gone; waiting for another"),
     Waiting: (WARNING, "cannot go on for now; trying again"),
     Recovered: (INFO, "going on again"),

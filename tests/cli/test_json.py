@@ -37,8 +37,8 @@ ENTRY = "container_id details event_type game_id occurred_at_ms"
 LETTER = "failed_at fields id reason retried_as source.id source.time source_stream valid_now"
 PLACES = "first.id first.time last.id last.time offset.id offset.time"
 STATUS = (
-    "consumer dead_letters events_per_minute events_per_minute_exact gap looked_at offset.id offset.time state"
-    " unhealthy_total"
+    "consumer dead_letters events_per_minute events_per_minute_exact gap last_break looked_at offset.id offset.time"
+    " state unhealthy_total"
 )
 LAG = "lag.entries lag.exact lag.seconds"
 SIMULATE = "simulate container_oom -g game-back --at 2026-11-23T00:00:00Z"
@@ -46,7 +46,8 @@ SIMULATE = "simulate container_oom -g game-back --at 2026-11-23T00:00:00Z"
 GOLDEN = {
     "offset show": (
         OffsetView,
-        f"{TARGET} {LAG} consumer gap last_commit_by length {PLACES} {under('last_reset', 'at_ms by new old reason')}",
+        f"{TARGET} {LAG} consumer gap last_break last_commit_by length {PLACES} "
+        + under("last_reset", "at_ms by new old reason"),
     ),
     "offset reset --to-start --dry-run": (
         ResetView,

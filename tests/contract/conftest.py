@@ -16,7 +16,9 @@ from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.embedded import EmbeddedServers, embedded_servers
 from tests.servers import connect_redis
 
-KEYS = LedgerKeys(source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead")
+KEYS = LedgerKeys(
+    source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead", last_break="break"
+)
 
 RowsWith: TypeAlias = Callable[..., PostgresRows]
 

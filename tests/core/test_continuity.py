@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from gmhealth.core.continuity import Break, EntriesLost, Place, StreamBehind, StreamGone, StreamState, examine
+from gmhealth.core.continuity import (
+    Break,
+    EntriesLost,
+    Place,
+    StreamBehind,
+    StreamGone,
+    StreamReplaced,
+    StreamState,
+    examine,
+)
 from gmhealth.core.entry import START, Entry, EntryId
 
 
@@ -31,12 +40,16 @@ def stream(first: int, last: int, *, added: int | None) -> StreamState:
     )
 
 
-def at(ms: int, count: int | None = None) -> Place:
-    return Place(EntryId(ms, 0), count)
+def at(ms: int, count: int | None = None, *, read: bool = False, gone: bool = False) -> Place:
+    return Place(EntryId(ms, 0), count, read, gone)
 
 
 def lost(offset: int, first_left: int | None, number: int | None, *, exact: bool) -> EntriesLost:
     return EntriesLost(EntryId(offset, 0), None if first_left is None else EntryId(first_left, 0), number, exact)
+
+
+def replaced(offset: int, first_left: int | None, number: int) -> StreamReplaced:
+    return StreamReplaced(EntryId(offset, 0), None if first_left is None else EntryId(first_left, 0), number)
 
 
 WHOLE = stream(1, 10, added=10)
@@ -47,7 +60,7 @@ NONE_LEFT = stream(11, 10, added=10)
     ("place", "state", "read", "expected"),
     [
         pytest.param(Place(), StreamState(), (), (Place(), None), id="nothing was ever there"),
-        pytest.param(at(5, 5), StreamState(), (), (at(5), StreamGone(EntryId(5, 0))), id="gone"),
+        pytest.param(at(5, 5), StreamState(), (), (at(5, gone=True), StreamGone(EntryId(5, 0))), id="gone"),
         pytest.param(
             at(20, 9), WHOLE, (), (Place(), StreamBehind(EntryId(20, 0), EntryId(10, 0))), id="recreated, and behind"
         ),
@@ -125,22 +138,46 @@ NONE_LEFT = stream(11, 10, added=10)
             at(5, 5),
             stream(20, 22, added=3),
             hand(20, 22),
-            (at(5, 0), None),
+            (Place(START, 0), replaced(5, 20, 0)),
             id="recreated, IDs going on: all is there",
+        ),
+        pytest.param(
+            at(5, 2),
+            stream(20, 29, added=10),
+            hand(20, 29),
+            (Place(START, 0), replaced(5, 20, 0)),
+            id="recreated with more entries than there were: none was ever removed from it",
+        ),
+        pytest.param(
+            at(5, read=True),
+            stream(20, 22, added=3),
+            hand(20, 22),
+            (Place(START, 0), replaced(5, 20, 0)),
+            id="recreated while nobody looked",
+        ),
+        pytest.param(
+            at(5),
+            stream(20, 22, added=3),
+            hand(20, 22),
+            (at(5, 0), None),
+            id="an offset set by hand need not be an entry's",
         ),
         pytest.param(
             at(9, 90),
             stream(22, 24, added=5),
             hand(22, 24),
-            (at(9, 2), lost(9, 22, 2, exact=False)),
+            (Place(START, 2), replaced(9, 22, 2)),
             id="recreated, IDs going on, and trimmed",
         ),
         pytest.param(
-            at(9, 90),
-            stream(25, 24, added=5),
-            (),
-            (at(24, 5), lost(9, None, 5, exact=False)),
-            id="recreated and emptied",
+            at(9, 90), stream(25, 24, added=5), (), (Place(START, 5), replaced(9, None, 5)), id="recreated and emptied"
+        ),
+        pytest.param(
+            at(5, gone=True),
+            stream(20, 22, added=5),
+            hand(20, 22),
+            (Place(START, 0), None),
+            id="the successor of a stream whose end was told is read from its start",
         ),
     ],
 )
@@ -150,9 +187,28 @@ def test_each_verdict(
     assert examine(place, state, read) == expected
 
 
+REUSED = replace(stream(3, 60, added=4), length=4)
+"""A new stream whose clock was behind at first: 3-0, …, 60-0, none of which is 50-0."""
+
+
+def test_a_new_stream_that_has_passed_the_offset_is_read_from_its_start() -> None:
+    at_50 = at(50, read=True)
+    assert examine(at_50, REUSED, hand(60, 60), there=False) == (Place(START, 0), replaced(50, 3, 0))
+    assert examine(at_50, REUSED, hand(60, 60), there=True) == (at_50, None)
+    deleted = replace(REUSED, entries_added=5)
+    assert examine(at_50, deleted, hand(60, 60), there=False) == (at_50, None), "the offset's own entry was deleted"
+
+
+@pytest.mark.parametrize("added", [4, None])
+def test_the_successor_of_a_stream_that_was_gone_is_read_from_its_start(added: int | None) -> None:
+    successor = replace(REUSED, entries_added=added)
+    assert examine(at(50, gone=True), successor, hand(60, 60), there=False) == (Place(START, 0), None)
+    assert examine(at(50, gone=True), successor, hand(60, 60), there=True)[1] is None, "it was put back"
+
+
 def test_a_place_moves_to_the_last_entry_and_counts_them_if_it_counts() -> None:
-    assert at(3, 3).past(hand(4, 9)) == at(9, 9)
-    assert at(3).past(hand(4, 9)) == at(9)
+    assert at(3, 3).past(hand(4, 9)) == at(9, 9, read=True)
+    assert at(3).past(hand(4, 9)) == at(9, read=True)
 
 
 def test_what_is_gone_is_what_was_added_and_is_not_there() -> None:

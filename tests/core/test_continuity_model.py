@@ -8,7 +8,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from gmhealth.core.continuity import Break, EntriesLost, Place, StreamBehind, StreamGone, StreamState, examine
+from gmhealth.core.continuity import (
+    Break,
+    EntriesLost,
+    Place,
+    StreamBehind,
+    StreamGone,
+    StreamReplaced,
+    StreamState,
+    examine,
+)
 from gmhealth.core.entry import START, Entry, EntryId
 
 
@@ -82,15 +91,31 @@ class Reader(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """All that is kept is the offset."""
-        self.place = Place(self.place.offset)
+        """All that is kept is the offset, and that it was an entry's."""
+        self.place = Place(self.place.offset, read=self.place.read, gone=self.place.gone)
 
     @precondition(lambda self: self.place.offset > START)
     @rule()
     def vanish(self) -> None:
         """DEL; IDs being times, those of a later stream go on."""
         self.stream = Simulated(self.stream.last_generated)
-        assert self.read() == StreamGone(self.place.offset)
+        expected = None if self.place.gone else StreamGone(self.place.offset)
+        assert self.read() == expected
+
+    @precondition(
+        lambda self: self.place.offset > START and (self.place.read or self.place.count) and not self.place.gone
+    )
+    @rule(number=st.integers(1, 5), trimmed=st.integers(0, 2))
+    def recreate_going_on(self, number: int, trimmed: int) -> None:
+        """DEL and new entries, unseen; what tells is that fewer were removed than we have read, or one, at least."""
+        was = self.place
+        self.stream = Simulated(self.stream.last_generated)
+        self.stream.add(number)
+        self.stream.trim(min(trimmed, number, (was.count or 1) - 1))
+        lost = self.stream.untold
+        first = self.stream.entries[0] if self.stream.entries else None
+        assert self.read() == StreamReplaced(was.offset, first, lost)
+        assert self.place == Place(START, lost)
 
     @precondition(lambda self: self.place.offset.ms > 1)
     @rule(number=st.integers(1, 5))
@@ -129,27 +154,31 @@ class Reader(RuleBasedStateMachine):
         hand: list[Entry] = [(str(entry_id).encode(), ()) for entry_id in ids]
         if not (hand and unbroken):
             broken = self.look(hand)
-        if hand and self.place.offset >= after.offset:
+        if self.place.offset < after.offset:
+            stream.unread.update(ids)  # the worker drops them, and begins at the beginning
+        elif hand:
             self.place = self.place.past(hand)
         return broken
 
     def look(self, hand: list[Entry]) -> Break | None:
         was, stream, state = self.place, self.stream, self.stream.state()
-        self.place, broken = examine(was, state, hand)
+        there = was.offset == START or was.offset in stream.entries
+        self.place, broken = examine(was, state, hand, there=there)
         if isinstance(broken, EntriesLost):
             assert broken.lost is not None
             assert broken.lost == stream.untold if broken.exact else broken.lost >= stream.untold
             assert broken.lost > 0
-        if broken is None and was.offset > START:
+        if broken is None and was.offset > START and not was.gone:
             assert stream.untold_trimmed == 0
         if (
             broken is None
             and was.count is not None
+            and not was.gone
             and stream.exists
             and not any(i > was.offset for i in stream.entries)
         ):
             assert stream.untold == 0
-        if broken is not None or (was.count is None and self.place.count is not None):
+        if broken is not None or (was.count is None and not was.gone and self.place.count is not None):
             stream.all_told()
         return broken
 

@@ -10,6 +10,7 @@ import redis
 
 from tests import incident
 from tests.e2e.conftest import PATIENCE_S, Daemon, Gmhealth
+from tests.e2e.rounds import come_round
 from tests.eventually import eventually
 from tests.games import Game, add_game, game
 from tests.streams import append, text
@@ -38,17 +39,6 @@ def consumed(client: redis.Redis, entry_id: str) -> None:
     eventually(lambda: text(client, OFFSET) == entry_id, within=PATIENCE_S)
 
 
-def goes_on(client: redis.Redis, consume: Daemon) -> None:
-    """Wait until an idle consumer has come round a few times more."""
-    commands = rounds(client, consume)
-    eventually(lambda: rounds(client, consume) > commands + 20, within=PATIENCE_S)
-
-
-def rounds(client: redis.Redis, consume: Daemon) -> int:
-    name = f":{consume.process.pid}"
-    return sum(int(each["tot-cmds"]) for each in client.client_list() if each["name"].endswith(name))
-
-
 def said_once(consume: Daemon, text: str) -> str:
     (line,) = [line for line in consume.said.splitlines() if text in line]
     assert " error " in line
@@ -64,7 +54,7 @@ def test_entries_trimmed_while_it_was_down(
     redis_client.xtrim(incident.STREAM, maxlen=1, approximate=False)
     consume = gmhealth.start("consume")
     consumed(redis_client, "6-0")
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     assert "offset=2-0 first_left=6-0 lost=5 exact=False" in said_once(consume, TRIMMED)
     assert game(pg) == Game("engine_unreachable", 7, "oom")
 
@@ -73,14 +63,14 @@ def test_entries_trimmed_under_its_eyes(gmhealth: Gmhealth, redis_client: redis.
     add(redis_client, "1-0", "2-0")
     consume = gmhealth.start("consume")
     consumed(redis_client, "2-0")
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     with redis_client.pipeline(transaction=True) as pipeline:
         pipeline.execute_command("XADD", incident.STREAM, "3-0", "game_id", "game-a")
         pipeline.execute_command("XADD", incident.STREAM, "4-0", "game_id", "game-a")
         pipeline.xtrim(incident.STREAM, maxlen=0, approximate=False)
         pipeline.execute()
     consume.says(TRIMMED)
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     assert "offset=2-0 first_left=None lost=2 exact=True" in said_once(consume, TRIMMED)
 
 
@@ -88,11 +78,11 @@ def test_entries_trimmed_after_they_were_read_are_no_loss(gmhealth: Gmhealth, re
     add(redis_client, "1-0", "2-0")
     consume = gmhealth.start("consume")
     consumed(redis_client, "2-0")
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     redis_client.xtrim(incident.STREAM, maxlen=0, approximate=False)
     add(redis_client, "3-0")
     consumed(redis_client, "3-0")
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     assert " error " not in consume.said
 
 
@@ -108,7 +98,7 @@ def test_a_stream_recreated_by_a_clock_that_is_behind(
             pipeline.execute_command("XADD", incident.STREAM, entry_id, *chain.from_iterable(event(kind).items()))
         pipeline.execute()
     consumed(redis_client, "8-0")
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     assert "offset=50-0 last_generated=8-0" in said_once(consume, BEHIND)
     assert game(pg) == Game("running", 7, "probe_failed")
 
@@ -121,10 +111,10 @@ def test_a_stream_that_is_deleted_and_comes_back(
     consumed(redis_client, "5-0")
     redis_client.delete(incident.STREAM)
     consume.says(GONE)
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     add(redis_client, "9-0", kind="probe_recovered")
     consumed(redis_client, "9-0")
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     assert "offset=5-0" in said_once(consume, GONE)
     assert game(pg).status == "running"
     redis_client.delete(incident.STREAM)  # again, which is worth saying again
@@ -134,6 +124,6 @@ def test_a_stream_that_is_deleted_and_comes_back(
 def test_a_stream_that_never_was_is_nothing_to_worry_about(gmhealth: Gmhealth, redis_client: redis.Redis) -> None:
     consume = gmhealth.start("consume")
     consume.says("consuming  offset=0-0")
-    goes_on(redis_client, consume)
+    come_round(redis_client, consume)
     assert consume.stop() == 0
     assert " error " not in consume.said

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
+from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.events import EventType, InvalidEntry, Reason
 from gmhealth.observability import metrics
 from gmhealth.observability.exposition import registry
@@ -122,6 +122,8 @@ def test_a_clock_ahead_of_ours_gives_no_negative_delay() -> None:
         (EntriesLost(LAST, None, 12, exact=True), "gmhealth_entries_lost_total", 12),
         (EntriesLost(LAST, None, None, exact=False), "gmhealth_stream_breaks_total kind=trimmed", 1),
         (StreamBehind(LAST, LAST), "gmhealth_stream_breaks_total kind=behind", 1),
+        (StreamReplaced(LAST, None, 2), "gmhealth_stream_breaks_total kind=replaced", 1),
+        (StreamReplaced(LAST, None, 2), "gmhealth_entries_lost_total", 2),
         (StreamGone(LAST), "gmhealth_stream_breaks_total kind=gone", 1),
         (Idle(LAST), "gmhealth_offset_timestamp_seconds", LAST.ms / 1000),
         (Idle(LAST), "gmhealth_last_success_timestamp_seconds", NOW_S),

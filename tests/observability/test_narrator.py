@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
+from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.events import EventType, InvalidEntry, Reason
 from gmhealth.observability.logs import LOGGER
 from gmhealth.observability.narrator import narrate, narrate_trouble
@@ -66,6 +66,7 @@ STATES: list[tuple[Notice, str]] = [
     (RolledBack("2-0", "1-0", 1), "ERROR"),
     (EntriesLost(LAST, None, 5, exact=True), "ERROR"),
     (StreamBehind(LAST, LAST), "ERROR"),
+    (StreamReplaced(LAST, None, 2), "ERROR"),
     (StreamGone(LAST), "ERROR"),
 ]
 

@@ -66,6 +66,15 @@ def test_the_daemon_has_what_doctor_looks_for(gmhealth: Gmhealth, consumed: str)
     assert checks(gmhealth) == []
 
 
+def test_a_break_that_the_daemon_met_is_kept_and_a_reader_sees_it(
+    gmhealth: Gmhealth, reader: Gmhealth, consumed: str, redis_client: redis.Redis
+) -> None:
+    redis_client.delete(incident.STREAM)
+    redis_client.xadd(incident.STREAM, {"game_id": "game-0000"}, id="1-1")
+    succeeded(gmhealth, "consume", "--once")
+    assert json.loads(succeeded(reader, "status", "-o", "json"))["last_break"]["kind"] == "behind"
+
+
 def test_those_on_call_can_do_everything(
     oncall: Gmhealth, consumed: str, redis_client: redis.Redis, pg: psycopg.Connection
 ) -> None:
@@ -165,6 +174,7 @@ OF_A_READER = [
     ("XADD", incident.STREAM, "*", "a", "b"),
     ("XADD", LOBBY, "*", "a", "b"),
     ("XADD", DEAD, "*", "a", "b"),
+    ("SET", "gamemaster:last_break:health_events", "{}"),
     ("HSET", "gamemaster:dead_letters_retried:health_events", "a", "b"),
 ]
 

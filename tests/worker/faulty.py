@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import redis
 
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.core.continuity import StreamState
+from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import EntryId
 from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable
@@ -104,6 +104,9 @@ class FaultyLedger:
 
     def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
         return self._at.cross("ledger.commit", lambda: self._commit(commit, meanwhile), self._hang_up)
+
+    def note(self, broken: Break, at_ms: int) -> None:
+        return self._at.cross("ledger.note", lambda: self._real.note(broken, at_ms), self._hang_up)
 
     def _commit(self, commit: Commit, meanwhile: Meanwhile) -> Saved | None:
         obstacle = self._real.commit(commit, meanwhile)

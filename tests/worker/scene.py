@@ -24,7 +24,9 @@ from tests.eventually import eventually
 from tests.servers import connect_redis
 from tests.worker.faulty import Boundaries, FaultyLedger, FaultyRows, FaultyStream
 
-KEYS = LedgerKeys(source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead")
+KEYS = LedgerKeys(
+    source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead", last_break="break"
+)
 PATIENCE = "SET idle_session_timeout = 0; SET lock_timeout = 0; SET statement_timeout = 0"
 """How long a test takes is for the machine to say, and none fails for it."""
 QUICK = Job(batch_size=4, block_ms=1)

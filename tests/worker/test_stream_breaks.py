@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone
+import pytest
+
+from gmhealth.core.continuity import Break, EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
+from gmhealth.errors import Unavailable
 from gmhealth.ports import Active, Notice, RolledBack
 from tests.games import add_game
 from tests.streams import everything
 from tests.worker.faulty import Crossing, When
-from tests.worker.scene import Actor, Scene
+from tests.worker.scene import KEYS, Actor, Scene
 
 
 def consumed(scene: Scene, count: int = 4) -> Actor:
@@ -29,7 +32,14 @@ def breaks(actor: Actor, *, steps: int) -> list[Notice]:
     """What is said of breaks in so many steps."""
     for _ in range(steps):
         actor.worker.step()
-    return [notice for notice in actor.notices.take() if isinstance(notice, EntriesLost | StreamBehind | StreamGone)]
+    return [notice for notice in actor.notices.take() if isinstance(notice, Break)]
+
+
+def said_at_once_and_once(actor: Actor) -> Notice:
+    """What is said in one step and not again in the next ones."""
+    (said,) = breaks(actor, steps=1)
+    assert breaks(actor, steps=4) == []
+    return said
 
 
 def test_a_stream_that_goes_on_is_no_break(scene: Scene) -> None:
@@ -49,7 +59,7 @@ def test_what_was_consumed_may_be_trimmed(scene: Scene) -> None:
 def test_a_removed_stream_is_said_once(scene: Scene) -> None:
     actor = consumed(scene)
     scene.redis.delete("events")
-    assert breaks(actor, steps=3) == [StreamGone(EntryId(4, 0))]
+    assert said_at_once_and_once(actor) == StreamGone(EntryId(4, 0))
     assert scene.offset() == "4-0"
 
 
@@ -57,9 +67,67 @@ def test_a_stream_begun_anew_behind_the_offset_is_said_once_and_read_from_its_st
     actor = consumed(scene)
     scene.redis.delete("events")
     scene.event("2-5", "game-a", "container_oom", 25)
-    assert breaks(actor, steps=3) == [StreamBehind(EntryId(4, 0), EntryId(2, 5))]
+    assert said_at_once_and_once(actor) == StreamBehind(EntryId(4, 0), EntryId(2, 5))
     assert scene.offset() == "2-5"
     assert scene.snapshots()[-1].occurred_at_ms == 25
+
+
+@pytest.mark.parametrize("at", [5, 9])
+def test_a_stream_begun_anew_after_the_offset_is_said_once_and_read_from_its_start(scene: Scene, at: int) -> None:
+    actor = consumed(scene)
+    scene.redis.delete("events")
+    for each in range(at, 14):
+        scene.event(f"{each}-0", "game-a", "container_oom", each)
+    assert said_at_once_and_once(actor) == StreamReplaced(EntryId(4, 0), EntryId(at, 0), 0)
+    assert scene.offset() == "13-0"
+
+
+def test_a_stream_begun_anew_that_has_passed_the_offset_is_read_from_its_start(scene: Scene) -> None:
+    actor = consumed(scene)
+    scene.redis.delete("events")
+    for at in ("2-5", "3-5", "9-0"):
+        scene.event(at, "game-a", "container_oom")
+    scene.append("9-1", "no", "event")
+    assert said_at_once_and_once(actor) == StreamReplaced(EntryId(4, 0), EntryId(2, 5), 0)
+    assert [commit.offset for commit in scene.applied][-1] == EntryId(9, 1)
+    assert scene.applied[-1].fence is not None
+
+
+def test_the_successor_of_a_removed_stream_is_read_from_its_start_without_another_word(scene: Scene) -> None:
+    actor = consumed(scene)
+    scene.redis.delete("events")
+    said_at_once_and_once(actor)
+    scene.event("2-5", "game-a", "container_oom", 25)
+    scene.event("9-0", "game-a", "container_oom", 90)
+    assert breaks(actor, steps=4) == []
+    assert scene.offset() == "9-0"
+    assert scene.snapshots()[-1].occurred_at_ms == 25
+
+
+def test_an_offset_that_an_operator_chose_need_not_be_an_entrys(scene: Scene) -> None:
+    actor = consumed(scene)
+    scene.reset("2-7")
+    assert breaks(actor, steps=4) == []
+    assert scene.offset() == "4-0"
+
+
+@pytest.mark.parametrize("when", When)
+def test_a_break_that_cannot_be_noted_is_noted_and_said_at_the_next_try(scene: Scene, when: When) -> None:
+    actor = consumed(scene)
+    scene.redis.delete("events")
+    faults = [when]
+
+    def visit(crossing: Crossing) -> None:
+        if crossing.name == "ledger.note" and crossing.when in faults:
+            faults.clear()
+            raise Unavailable("away")
+
+    actor.boundaries.visit = visit
+    with pytest.raises(Unavailable):
+        actor.worker.step()
+    assert scene.redis.exists(KEYS.last_break) == (when is When.AFTER)
+    assert said_at_once_and_once(actor) == StreamGone(EntryId(4, 0))
+    assert scene.redis.exists(KEYS.last_break) == 1
 
 
 def test_an_empty_stream_behind_the_offset_is_said_once(scene: Scene) -> None:
@@ -67,7 +135,7 @@ def test_an_empty_stream_behind_the_offset_is_said_once(scene: Scene) -> None:
     scene.redis.delete("events")
     scene.event("1-0", "game-a", "container_oom")
     scene.redis.xtrim("events", maxlen=0, approximate=False)
-    assert breaks(actor, steps=4) == [StreamBehind(EntryId(4, 0), EntryId(1, 0))]
+    assert said_at_once_and_once(actor) == StreamBehind(EntryId(4, 0), EntryId(1, 0))
 
 
 def test_entries_that_were_trimmed_before_they_were_read_are_counted_and_said_once(scene: Scene) -> None:
@@ -75,7 +143,7 @@ def test_entries_that_were_trimmed_before_they_were_read_are_counted_and_said_on
     for at in range(5, 9):
         scene.event(f"{at}-0", "game-a", "container_oom", at)
     scene.redis.xtrim("events", minid="7-0", approximate=False)
-    assert breaks(actor, steps=3) == [EntriesLost(EntryId(4, 0), EntryId(7, 0), 2, exact=True)]
+    assert said_at_once_and_once(actor) == EntriesLost(EntryId(4, 0), EntryId(7, 0), 2, exact=True)
     assert scene.offset() == "8-0"
 
 
@@ -84,7 +152,7 @@ def test_losing_all_that_was_new_is_said_once(scene: Scene) -> None:
     for at in range(5, 9):
         scene.event(f"{at}-0", "game-a", "container_oom", at)
     scene.redis.xtrim("events", maxlen=0, approximate=False)
-    assert breaks(actor, steps=3) == [EntriesLost(EntryId(4, 0), None, 4, exact=True)]
+    assert said_at_once_and_once(actor) == EntriesLost(EntryId(4, 0), None, 4, exact=True)
 
 
 def test_a_worker_that_starts_after_a_loss_says_so_too(scene: Scene) -> None:

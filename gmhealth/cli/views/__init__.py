@@ -56,3 +56,15 @@ class GapView:
     lost: int | None
     exact: bool
     text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakView:
+    """The last time that a consumer found that the stream did not lead on from the offset; it has gone on since."""
+
+    kind: str
+    at: datetime
+    offset: EntryView
+    lost: int | None
+    exact: bool
+    text: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gmhealth.cli.views import EntryView, GapView, LagView, TargetView
+from gmhealth.cli.views import BreakView, EntryView, GapView, LagView, TargetView
 from gmhealth.cli.views.games import RowView
 
 
@@ -19,6 +19,7 @@ class StatusView:
     offset: EntryView | None
     lag: LagView
     gap: GapView | None
+    last_break: BreakView | None
     events_per_minute: int
     events_per_minute_exact: bool
     dead_letters: int

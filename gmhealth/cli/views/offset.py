@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gmhealth.cli.views import EntryView, GapView, LagView, TargetView
+from gmhealth.cli.views import BreakView, EntryView, GapView, LagView, TargetView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class OffsetView:
     length: int
     lag: LagView
     gap: GapView | None
+    last_break: BreakView | None
     consumer: str | None
     last_commit_by: str | None
     last_reset: dict[str, str] | None
