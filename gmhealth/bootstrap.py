@@ -129,6 +129,7 @@ def ledger_keys(settings: Settings) -> LedgerKeys:
         snapshots=settings.lobby_stream,
         dead_letters=f"{prefix}dead_letters:health_events",
         last_break=f"{prefix}last_break:health_events",
+        waiting=f"{prefix}waiting:health_events",
     )
 
 

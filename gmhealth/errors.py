@@ -49,10 +49,15 @@ class Refused(GmhealthError):
 class Unavailable(GmhealthError):
     """A dependency cannot be reached for now; `consume` waits and tries again (design 3.3).
 
-    The outcome of a write that raised this is unknown: read the state before repeating it (I5).
+    The outcome of a write that raised this is unknown: read the state before repeating it (I5). `server` is the one
+    that is waited for, and `cause` says why in a word; both are empty where it is neither server.
     """
 
     exit_code = 5
+
+    def __init__(self, message: str, *, hint: str = "", server: str = "", cause: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.server, self.cause = server, cause
 
 
 class Unusable(GmhealthError):

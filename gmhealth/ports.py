@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
+from gmhealth.core.outage import Outage
 from gmhealth.core.plan import Change, Plan, Row
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
@@ -105,6 +106,9 @@ class Ledger(Protocol):
     def note(self, broken: Break, at_ms: int) -> None:
         """Keep `broken` for those who look later, with the time it was first seen. May be repeated."""
 
+    def tell(self, outage: Outage | None) -> None:
+        """Show those who look here what this worker waits for elsewhere; None: nothing any more."""
+
 
 class Lock(Enum):
     """The writer's lock, as one try found it."""
@@ -146,6 +150,9 @@ class Rows(Protocol):
 
     def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
         """Write the summaries alone, whatever the status, and return the rows as they are after it (D2, D3, D5)."""
+
+    def tell(self, outage: Outage | None) -> None:
+        """Show those who look here what this worker waits for elsewhere; None: nothing any more."""
 
     def keep_alive(self) -> None:
         """Use the session, so that the server does not end it as frozen."""

@@ -20,7 +20,8 @@ from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry, decode
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Recent, Tail
-from gmhealth.errors import Refused, Unavailable
+from gmhealth.errors import Refused, Unavailable, Unusable
+from gmhealth.outages import Outages
 from gmhealth.ports import (
     Active,
     BatchDone,
@@ -128,6 +129,7 @@ class Worker:
         self._recent = Recent(job.rerun_ms)
         self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that it goes with
         self._last_break: Break | None = None
+        self._outages = Outages(ledger, rows, clock_ms)
         self._commits = 0
         self._due = 0.0  # seconds to wait for the job's rate
         self.done = False
@@ -144,10 +146,12 @@ class Worker:
                     raise
                 delay = self._backoff.delay(failures, self._roll())
                 self._observe(Waiting(str(error), delay, failures))
+                self._outages.met(error, failures)
                 self._pause(stop, delay)
                 continue
             if failures:
                 self._observe(Recovered(failures))
+                self._outages.over()
                 failures = 0
             self._pause(stop, KEEP_ALIVE_S if self._standing_by else self._due)
 
@@ -341,7 +345,8 @@ class Worker:
         place, broken = examine(self._place, self._stream.state(), read.entries, there=read.unbroken)
         if broken is not None and broken != self._last_break:
             if self._job.moves_offset:
-                self._ledger.note(broken, self._clock_ms())  # before all else: should it fail, the break is met again
+                with suppress(Unusable):  # log and metrics have it as well, and what a user may not do `doctor` tells
+                    self._ledger.note(broken, self._clock_ms())  # first of all: should it fail, the break is met again
             self._observe(broken)
         self._last_break = broken
         if self._job.moves_offset:  # a replay has its range, whatever became of the stream

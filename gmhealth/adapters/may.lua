@@ -1,7 +1,7 @@
 -- Asks, without doing anything, whether the user of this connection may do what `consume` does (Redis 7.0+).
 --
 -- ARGV  1 stream of health events  2 offset  3 mark  4 stream of snapshots  5 stream of dead letters
---       6 last break
+--       6 last break  7 what is waited for
 -- Returns what it may not do, as command and key.
 
 local wanted = {
@@ -18,6 +18,7 @@ local wanted = {
   { 'XADD', ARGV[5], 'MAXLEN', '~', '1000', '*', 'a', 'b' },
   { 'GET', ARGV[6] },
   { 'SET', ARGV[6], '' },
+  { 'SET', ARGV[7], '', 'EX', '1' },
   { 'EVALSHA', 'commit', '4', ARGV[2], ARGV[3], ARGV[4], ARGV[5] },
   { 'SCRIPT', 'LOAD', '' },
 }

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from gmhealth.core.continuity import Break
+from gmhealth.core.outage import Outage
 from gmhealth.core.plan import Change, Row
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.ports import Commit, Lock, Meanwhile, Rows, Saved, nothing
@@ -62,6 +63,9 @@ class RehearsalRows:
                 self.now[change.game_id] = row._replace(engine_health=change.summary)
         return {change.game_id: self.now[change.game_id] for change in changes if change.game_id in self.now}
 
+    def tell(self, outage: Outage | None) -> None:
+        """Nobody looks at a rehearsal."""
+
     def keep_alive(self) -> None:
         """There is no session to keep."""
 
@@ -89,3 +93,6 @@ class RehearsalLedger:
 
     def note(self, broken: Break, at_ms: int) -> None:
         """A rehearsal does not read on from the offset, and finds no break."""
+
+    def tell(self, outage: Outage | None) -> None:
+        """Nobody looks at a rehearsal."""

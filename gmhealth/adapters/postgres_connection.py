@@ -189,4 +189,5 @@ def translate(error: psycopg.Error, what: str) -> GmhealthError:
             f"PostgreSQL refused to {what}: {text} (SQLSTATE {error.sqlstate})",
             hint=HINTS.get(error.sqlstate, ASK_DOCTOR),
         )
-    return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR)
+    cause = "Connection" if error.sqlstate is None else type(error).__name__
+    return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR, server="PostgreSQL", cause=cause)

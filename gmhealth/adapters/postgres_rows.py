@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from typing import Final
 
 import psycopg
 from psycopg import sql
 
 from gmhealth.adapters.postgres_connection import Connection, translated
+from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Lock, Meanwhile, nothing
@@ -74,6 +76,10 @@ SELECT a.application_name, a.pid, a.backend_start
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(%s, 0)
 """
+
+
+LONGEST_NAME: Final = 63
+"""Characters of an application_name that PostgreSQL keeps; everybody sees it, and it needs no grant."""
 
 
 class PostgresRows:
@@ -142,8 +148,23 @@ class PostgresRows:
             row = connection.execute(HOLDER, [self._lock_name]).fetchone()
         if row is None:
             return None
+        name, _ = heard(row[0], "Redis")
         since = f", since {row[2]:%Y-%m-%d %H:%M:%S%z}" if row[2] else ""  # hidden from other roles than its own
-        return f"{row[0]}, PostgreSQL session {row[1]}{since}"
+        return f"{name}, PostgreSQL session {row[1]}{since}"
+
+    def tell(self, outage: Outage | None) -> None:
+        """Put it into the session's application_name, if there is a session."""
+        if self._connection is not None:
+            name = self._connection.info.get_parameters().get("application_name", "")
+            text = name if outage is None else said(name, outage, LONGEST_NAME)
+            with self._session("name the session") as connection:
+                connection.execute("SELECT set_config('application_name', %s, false)", [text])
+
+    def outage(self) -> tuple[str, Outage | None]:
+        """Who holds the writer's lock, empty for nobody, and what it waits for."""
+        with self._session("look who holds the writer's lock") as connection:
+            row = connection.execute(HOLDER, [self._lock_name]).fetchone()
+        return heard(row[0] if row else "", "Redis")
 
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         """Load rows by primary key."""

@@ -173,7 +173,8 @@ def translate(error: exceptions.RedisError, what: str) -> GmhealthError:
     if isinstance(error, PERMANENT):
         return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
     if isinstance(error, TRANSIENT) or text.rpartition(PIPELINED)[2].startswith(TRANSIENT_PREFIXES):
-        return Unavailable(f"Redis could not {what}: {text}", hint="`gmhealth doctor` looks at both servers")
+        hint = "`gmhealth doctor` looks at both servers"
+        return Unavailable(f"Redis could not {what}: {text}", hint=hint, server="Redis", cause=_cause(error, text))
     return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
 
 
@@ -184,6 +185,13 @@ def _is_bad_tls(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _cause(error: exceptions.RedisError, text: str) -> str:
+    """The error in a word: its prefix, or the class that redis-py has for it."""
+    if type(error) is exceptions.ResponseError:
+        return text.rpartition(PIPELINED)[2].split()[0]
+    return type(error).__name__.removesuffix("Error")
 
 
 def _hint(text: str) -> str:

@@ -18,12 +18,16 @@ from gmhealth.core.continuity import Break
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.netstring import pack
+from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Meanwhile, Saved, nothing
 
 COMMIT_SCRIPT: Final = Path(__file__).with_name("commit.lua").read_text(encoding="utf-8")
 COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+TOLD_FOR_S: Final = 30
+"""More than a try and the wait after it can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class LedgerKeys:
     snapshots: str
     dead_letters: str
     last_break: str
+    waiting: str
 
 
 class RedisLedger:
@@ -77,6 +82,19 @@ class RedisLedger:
         """The last break that was noted and when that was (Unix ms); None for none, or where it cannot be read."""
         with translated(self._client, f"look at {self._keys.last_break}"):
             return unpack_break(unless_error(*round_trip(self._client, ("GET", self._keys.last_break))))
+
+    def tell(self, outage: Outage | None) -> None:
+        """Set a key that is gone by itself when the worker no longer says so."""
+        name = str(self._client.connection_pool.connection_kwargs.get("client_name"))
+        value, seconds = ("", 1) if outage is None else (said(name, outage, 1000), TOLD_FOR_S)
+        with translated(self._client, f"set {self._keys.waiting}"):
+            unless_error(*round_trip(self._client, ("SET", self._keys.waiting, value, "EX", seconds)))
+
+    def outage(self) -> tuple[str, Outage | None]:
+        """Who said last that it waits, and for what."""
+        with translated(self._client, f"look at {self._keys.waiting}"):
+            told = unless_error(*round_trip(self._client, ("GET", self._keys.waiting)))
+        return heard((told or b"").decode(errors="replace"), "PostgreSQL")
 
     def _run(self, meanwhile: Meanwhile, *arguments: bytes | str | int) -> Any:
         """Run the script by its hash; a server that does not know it gets it whole, which repeats nothing."""

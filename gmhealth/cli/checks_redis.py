@@ -42,6 +42,7 @@ def redis_keys(opened: Session) -> Iterator[CheckView]:
         keys.offset: "string",
         keys.mark: "string",
         keys.last_break: "string",
+        keys.waiting: "string",
     }
     for key, kind in wanted.items():
         found = opened.parts.look.kind(key)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -42,12 +43,25 @@ def status(
     """
     with session(ctx, "status") as opened:
         if not watch:
-            view = _look(opened, games, [])
+            view = _look_or_say_who_waits(opened, games)
             show(view, output, *_parts(opened, view))
         elif output is Output.TABLE and animated(sys.stdout):
             _draw_on(opened, games, interval)
         else:
             _print_on(opened, games, interval, output)
+
+
+def _look_or_say_who_waits(opened: Session, games: int) -> StatusView:
+    """Look once; where a server does not answer, the other one may know whether the consumer waits for it, too."""
+    try:
+        return _look(opened, games, [])
+    except Unavailable as error:
+        from gmhealth.cli.waiting import waiting_as_well, waiting_text
+
+        view = waiting_as_well(opened.parts, error)
+        if view is not None:
+            error.hint = f"the consumer waits {waiting_text(view, datetime.now(UTC))}"
+        raise
 
 
 def _draw_on(opened: Session, games: int, interval: float) -> None:
@@ -82,6 +96,7 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
     from gmhealth.cli.times import EPOCH, from_ms
     from gmhealth.cli.views.checkup import StatusView
     from gmhealth.cli.views.games import RowView
+    from gmhealth.cli.waiting import waiting
     from gmhealth.core.entry import EntryId
 
     parts = opened.parts
@@ -93,6 +108,7 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
         counts = parts.games.counts()
         unhealthy, total = parts.games.unhealthy(games)
         consumer = parts.rows.holder()
+        waits = waiting(parts)
         parts.rows.close()  # the next look may be further away than a session may idle
     for (status_name, summary), count in counts.items():
         by_status[status_name] += count
@@ -103,6 +119,7 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
         target=opened.target,
         state=judge(looks).value,
         consumer=consumer,
+        waiting=waits,
         offset=None if found.saved.text is None else entry_view(found.saved.entry_id),
         lag=found.lag,
         gap=found.gap,
@@ -126,11 +143,13 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
     from gmhealth.cli.breaks import break_text
     from gmhealth.cli.lag import lag_text
     from gmhealth.cli.times import ago
+    from gmhealth.cli.waiting import waiting_text
 
     letters = f": {opened.command('dead-letter', 'list')}" if view.dead_letters else ""
     pairs: list[tuple[str, object]] = [
         ("state", view.state),
         ("consumer", view.consumer or "none: nobody holds the writer's lock"),
+        ("waiting", waiting_text(view.waiting, view.looked_at)),
         ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
         ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
         ("offset", view.offset.id if view.offset else "none saved: consume starts at the beginning"),
@@ -156,7 +175,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
 def _next(opened: Session, view: StatusView) -> str:
     if view.state == "stopped":
         return opened.command("consume")
-    if view.gap or view.state == "behind":
+    if view.gap or view.waiting or view.state == "behind":
         return opened.command("doctor")
     return opened.command("inspect", view.unhealthy[0].game_id) if view.unhealthy else "nothing: all is well"
 

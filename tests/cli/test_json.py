@@ -38,7 +38,7 @@ LETTER = "failed_at fields id reason retried_as source.id source.time source_str
 PLACES = "first.id first.time last.id last.time offset.id offset.time"
 STATUS = (
     "consumer dead_letters events_per_minute events_per_minute_exact gap last_break looked_at offset.id offset.time"
-    " state unhealthy_total"
+    " state unhealthy_total waiting"
 )
 LAG = "lag.entries lag.exact lag.seconds"
 SIMULATE = "simulate container_oom -g game-back --at 2026-11-23T00:00:00Z"

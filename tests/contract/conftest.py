@@ -17,7 +17,13 @@ from gmhealth.embedded import EmbeddedServers, embedded_servers
 from tests.servers import connect_redis
 
 KEYS = LedgerKeys(
-    source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead", last_break="break"
+    source="events",
+    offset="offset",
+    mark="mark",
+    snapshots="lobby",
+    dead_letters="dead",
+    last_break="break",
+    waiting="waiting",
 )
 
 RowsWith: TypeAlias = Callable[..., PostgresRows]

@@ -12,7 +12,8 @@ from psycopg import errors
 
 from gmhealth.core.netstring import pack
 from tests import incident
-from tests.e2e.conftest import Gmhealth
+from tests.e2e.conftest import PATIENCE_S, Gmhealth
+from tests.eventually import eventually
 from tests.games import add_game, games
 from tests.permissions.least import ACL, as_postgres_login, as_redis_user
 from tests.servers import connect_redis
@@ -73,6 +74,19 @@ def test_a_break_that_the_daemon_met_is_kept_and_a_reader_sees_it(
     redis_client.xadd(incident.STREAM, {"game_id": "game-0000"}, id="1-1")
     succeeded(gmhealth, "consume", "--once")
     assert json.loads(succeeded(reader, "status", "-o", "json"))["last_break"]["kind"] == "behind"
+
+
+def test_the_daemon_may_say_on_redis_that_it_waits_for_postgresql_and_a_reader_sees_it(
+    gmhealth: Gmhealth, reader: Gmhealth, consumed: str, redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    with pg.transaction():
+        pg.execute("LOCK TABLE runtime_records IN SHARE MODE")  # others may read
+        gmhealth.start("consume").says("consuming  offset=")
+        redis_client.xadd(
+            incident.STREAM, {"game_id": "game-0000", "event_type": "container_oom", "occurred_at_ms": "1"}
+        )
+        found = eventually(lambda: json.loads(reader.run("status", "-o", "json").stdout)["waiting"], within=PATIENCE_S)
+    assert (found["server"], found["cause"]) == ("PostgreSQL", "LockNotAvailable")
 
 
 def test_those_on_call_can_do_everything(
@@ -175,6 +189,7 @@ OF_A_READER = [
     ("XADD", LOBBY, "*", "a", "b"),
     ("XADD", DEAD, "*", "a", "b"),
     ("SET", "gamemaster:last_break:health_events", "{}"),
+    ("SET", "gamemaster:waiting:health_events", "x"),
     ("HSET", "gamemaster:dead_letters_retried:health_events", "a", "b"),
 ]
 

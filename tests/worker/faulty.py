@@ -12,6 +12,7 @@ import redis
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import EntryId
+from gmhealth.core.outage import Outage
 from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Commit, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
@@ -108,6 +109,9 @@ class FaultyLedger:
     def note(self, broken: Break, at_ms: int) -> None:
         return self._at.cross("ledger.note", lambda: self._real.note(broken, at_ms), self._hang_up)
 
+    def tell(self, outage: Outage | None) -> None:
+        self._real.tell(outage)
+
     def _commit(self, commit: Commit, meanwhile: Meanwhile) -> Saved | None:
         obstacle = self._real.commit(commit, meanwhile)
         if obstacle is None:
@@ -148,6 +152,9 @@ class FaultyRows:
 
     def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
         return self._at.cross("rows.write", lambda: self._real.write(changes, meanwhile), self._hang_up)
+
+    def tell(self, outage: Outage | None) -> None:
+        self._real.tell(outage)
 
     def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
         return self._at.cross("rows.write_summaries", lambda: self._real.write_summaries(changes), self._hang_up)

@@ -25,7 +25,13 @@ from tests.servers import connect_redis
 from tests.worker.faulty import Boundaries, FaultyLedger, FaultyRows, FaultyStream
 
 KEYS = LedgerKeys(
-    source="events", offset="offset", mark="mark", snapshots="lobby", dead_letters="dead", last_break="break"
+    source="events",
+    offset="offset",
+    mark="mark",
+    snapshots="lobby",
+    dead_letters="dead",
+    last_break="break",
+    waiting="waiting",
 )
 PATIENCE = "SET idle_session_timeout = 0; SET lock_timeout = 0; SET statement_timeout = 0"
 """How long a test takes is for the machine to say, and none fails for it."""

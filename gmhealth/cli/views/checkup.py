@@ -10,12 +10,24 @@ from gmhealth.cli.views.games import RowView
 
 
 @dataclass(frozen=True, kw_only=True)
+class WaitingView:
+    """What a gmhealth waits for: `cause` is the error in a word, `tries` are those that have failed."""
+
+    worker: str
+    server: str
+    cause: str
+    since: datetime
+    tries: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatusView:
     """`gmhealth status`. `state` is ok, behind or stopped; with --watch also stalled or rewound."""
 
     target: TargetView
     state: str
     consumer: str | None
+    waiting: WaitingView | None
     offset: EntryView | None
     lag: LagView
     gap: GapView | None
