@@ -109,6 +109,7 @@ def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
                 client,
                 letters=keys.dead_letters,
                 retried=f"{prefix}dead_letters_retried:health_events",
+                dropped=keys.dropped,
                 stream=settings.health_stream,
             ),
         )
@@ -128,6 +129,7 @@ def ledger_keys(settings: Settings) -> LedgerKeys:
         mark=f"{prefix}commit_mark:health_events",
         snapshots=settings.lobby_stream,
         dead_letters=f"{prefix}dead_letters:health_events",
+        dropped=f"{prefix}dead_letters_dropped:health_events",
         last_break=f"{prefix}last_break:health_events",
         waiting=f"{prefix}waiting:health_events",
     )

@@ -89,17 +89,23 @@ class Commit:
     tail: Tail | None = None
 
 
+class Dropped(NamedTuple):
+    """So many of the oldest dead letters were deleted to keep to their limit."""
+
+    letters: int
+
+
 class Ledger(Protocol):
     """The saved offset, and the one step that moves it."""
 
     def saved(self) -> Saved:
         """Load the offset and the mark. Raises `Unusable` if the key holds no entry ID; nothing is overwritten."""
 
-    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
         """Append snapshots and dead letters and move the offset in one atomic, fenced step (I5).
 
-        None: it was applied, all of it. Otherwise nothing was, because the offset has moved, or somebody else has
-        committed, and now the returned one stands (I6).
+        None or `Dropped`: it was applied, all of it. Otherwise nothing was, because the offset has moved, or somebody
+        else has committed, and now the returned one stands (I6).
         After `Unavailable`, `saved().mark` tells whether it was applied.
         """
 
@@ -160,7 +166,10 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
-    """A batch is durable: its rows are written, its snapshots sent, its offset moved."""
+    """A batch is durable: its rows are written, its snapshots sent, its offset moved.
+
+    `dropped`: old dead letters that had to go for its own, 0 where the answer that told it was lost.
+    """
 
     entries: int
     invalid: Sequence[InvalidEntry]
@@ -168,6 +177,7 @@ class BatchDone:
     lost_races: int
     last: EntryId
     seconds: Mapping[str, float]
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -406,16 +406,16 @@ class Worker:
     def _publish(self, unsettled: _Unsettled) -> None:
         self._unsettled = unsettled
         began = perf_counter()
-        moved = self._ledger.commit(unsettled.commit, self._reader.decode_ahead)
+        outcome = self._ledger.commit(unsettled.commit, self._reader.decode_ahead)
         if self._hand is not None:
             self._hand.seconds["publish"] = perf_counter() - began
         self._unsettled = None
-        if moved is None:
-            self._applied(unsettled)
+        if isinstance(outcome, Saved):
+            self._follow(outcome)
         else:
-            self._follow(moved)
+            self._applied(unsettled, outcome.letters if outcome else 0)
 
-    def _applied(self, settled: _Unsettled) -> None:
+    def _applied(self, settled: _Unsettled, dropped: int = 0) -> None:
         commit = settled.commit
         offset = commit.offset
         text, place = (self._fence, self._place.offset) if offset is None else (str(offset), offset)
@@ -434,7 +434,7 @@ class Worker:
         self._due = len(self._hand.decoded) / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None
         self.done = self._job.until is not None and self._place.offset >= self._job.until
-        self._observe(done)
+        self._observe(replace(done, dropped=dropped) if dropped else done)
 
     def _pause(self, stop: Stop, seconds: float) -> None:
         """Wait, but keep the session (and with it the writer's lock) alive meanwhile."""

@@ -1,6 +1,7 @@
 -- One batch's effects on Redis, all or none: snapshots, dead letters and the offset (I5), fenced (I6).
 --
 -- KEYS  1 offset  2 mark of the last commit  3 stream of snapshots  4 stream of dead letters
+--       5 how many dead letters were ever dropped
 -- ARGV  1 "fenced" or "free"         fenced: apply only while offset and mark are as in 2 and 3
 --       2 expected offset            "" for none saved
 --       3 expected mark              "" for none; without it a commit that was held up on its way would apply once
@@ -12,7 +13,8 @@
 --       8 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
 --                                    five for each takes the server as long as a third of the XADDs
 --       then 5 arguments per dead letter: source stream, source ID, reason, time, fields
--- Returns nil when applied, else the offset that stands in its way and the mark's key ("" for none).
+-- Returns when applied how many dead letters were dropped for it to keep to the bound, nil for none; else the offset
+-- that stands in its way and the mark's key ("" for none).
 --
 -- The mark's key holds the offset that the last fenced commit left, a space, the mark, and, if it is known, a tab and
 -- that commit's tail. Where another offset is saved, somebody has moved it since.
@@ -39,6 +41,13 @@ for i = 3, 4 do
   end
 end
 
+local letters = (#ARGV - 8) / 5
+local dropped, ever = 0, 0
+if letters > 0 then
+  dropped = letters + redis.call('XLEN', KEYS[4])
+  ever = tonumber(redis.call('GET', KEYS[5]) or 0) or 0
+end
+
 local snapshots = cjson.decode(ARGV[8])
 
 redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5] .. tail)
@@ -47,6 +56,13 @@ for i = 9, #ARGV, 5 do
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*',
     'source_stream', ARGV[i], 'source_id', ARGV[i + 1], 'reason', ARGV[i + 2],
     'failed_at_ms', ARGV[i + 3], 'fields', ARGV[i + 4])
+end
+
+if letters > 0 then
+  dropped = dropped - redis.call('XLEN', KEYS[4])
+end
+if dropped > 0 then
+  redis.call('SET', KEYS[5], string.format('%d', ever + dropped))
 end
 
 -- Numbers go through %d: left to itself, the server may write a large one with an exponent.
@@ -61,4 +77,4 @@ end
 if ARGV[4] ~= '' then
   redis.call('SET', KEYS[1], ARGV[4])
 end
-return false
+return dropped > 0 and dropped

@@ -1,7 +1,7 @@
 -- Asks, without doing anything, whether the user of this connection may do what `consume` does (Redis 7.0+).
 --
 -- ARGV  1 stream of health events  2 offset  3 mark  4 stream of snapshots  5 stream of dead letters
---       6 last break  7 what is waited for
+--       6 last break  7 what is waited for  8 how many dead letters were dropped
 -- Returns what it may not do, as command and key.
 
 local wanted = {
@@ -19,7 +19,10 @@ local wanted = {
   { 'GET', ARGV[6] },
   { 'SET', ARGV[6], '' },
   { 'SET', ARGV[7], '', 'EX', '1' },
-  { 'EVALSHA', 'commit', '4', ARGV[2], ARGV[3], ARGV[4], ARGV[5] },
+  { 'XLEN', ARGV[5] },
+  { 'GET', ARGV[8] },
+  { 'SET', ARGV[8], '' },
+  { 'EVALSHA', 'commit', '5', ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[8] },
   { 'SCRIPT', 'LOAD', '' },
 }
 local keyed = { XREAD = 5, XINFO = 3, EVALSHA = 4 }

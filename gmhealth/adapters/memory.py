@@ -82,14 +82,13 @@ class RehearsalLedger:
         """A rehearsal has saved nothing."""
         return Saved(None, self.mark)
 
-    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> None:
         """Count the snapshots."""
         meanwhile()
         for snapshot in commit.snapshots:
             self.sent[snapshot.game_id] += 1
             self.last[snapshot.game_id] = snapshot
         self.mark = commit.mark
-        return None
 
     def note(self, broken: Break, at_ms: int) -> None:
         """A rehearsal does not read on from the offset, and finds no break."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import redis
+from redis import exceptions
 
-from gmhealth.adapters.redis_connection import translated
+from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis_look import RedisLook
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.netstring import unpack
@@ -41,10 +43,14 @@ class DeadLetter:
 
 
 class RedisDeadLetters:
-    """Reads, retries and deletes the letters of `letters`; `retried` maps a letter's ID to its new entry's."""
+    """Reads, retries and deletes the letters of `letters`; `retried` maps a letter's ID to its new entry's.
 
-    def __init__(self, client: redis.Redis, *, letters: str, retried: str, stream: str) -> None:
+    `dropped` holds how many were ever dropped.
+    """
+
+    def __init__(self, client: redis.Redis, *, letters: str, retried: str, dropped: str, stream: str) -> None:
         self._client, self._letters, self._retried, self._stream = client, letters, retried, stream
+        self._dropped = dropped
         self._look = RedisLook(client)
         self._script = client.register_script(RETRY_SCRIPT)
 
@@ -64,14 +70,37 @@ class RedisDeadLetters:
         """How many letters there are."""
         return self._look.length(self._letters)
 
+    def dropped(self) -> int:
+        """How many were dropped since ever, to keep to the limit; 0 where the count cannot be read."""
+        with translated(self._client, f"look at {self._dropped}"):
+            held = unless_error(*round_trip(self._client, ("GET", self._dropped))) or b""
+        return int(held) if held.isdigit() and len(held) < 19 else 0
+
     def retry(self, letter: DeadLetter) -> str | None:
         """Append the entry to the health stream and mark the letter, in one atomic step.
 
         Returns the new entry's ID; None if the letter was retried before.
         """
         with translated(self._client, f"retry the dead letter {letter.letter_id}"):
+            if len(letter.fields or ()) > MOST_PARTS:
+                return self._retry_large(letter)
             reply = self._script(keys=[self._stream, self._retried], args=[letter.letter_id, *(letter.fields or [])])
         return None if reply is None else reply.decode()
+
+    def _retry_large(self, letter: DeadLetter) -> str | None:
+        """The same without a script. EXEC does nothing if anybody has retried a letter meanwhile: look again then."""
+        while True:
+            with self._client.pipeline(transaction=True) as pipeline, suppress(exceptions.WatchError):
+                pipeline.watch(self._retried)
+                if pipeline.hexists(self._retried, letter.letter_id):
+                    return None
+                pipeline.xlen(self._stream)  # raises if it is no stream: EXEC would mark the letter all the same
+                pipeline.multi()
+                pipeline.execute_command("XADD", self._stream, "*", *(letter.fields or ()))
+                pipeline.hset(self._retried, letter.letter_id, "an entry whose ID was not noted")
+                entry_id = str(pipeline.execute()[0].decode())
+                self._client.hset(self._retried, letter.letter_id, entry_id)
+                return entry_id
 
     def delete(self, letter_ids: Collection[str]) -> int:
         """Delete letters for good; returns how many were there."""

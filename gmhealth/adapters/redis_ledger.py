@@ -21,7 +21,7 @@ from gmhealth.core.netstring import pack
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
-from gmhealth.ports import Commit, Meanwhile, Saved, nothing
+from gmhealth.ports import Commit, Dropped, Meanwhile, Saved, nothing
 
 COMMIT_SCRIPT: Final = Path(__file__).with_name("commit.lua").read_text(encoding="utf-8")
 COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -39,6 +39,7 @@ class LedgerKeys:
     mark: str
     snapshots: str
     dead_letters: str
+    dropped: str
     last_break: str
     waiting: str
 
@@ -56,10 +57,10 @@ class RedisLedger:
                 [unless_error(reply) for reply in round_trip(self._client, *ask_saved(self._keys))], self._keys
             )
 
-    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
         """Run `commit.lua`."""
         keys = self._keys
-        names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters)
+        names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters, keys.dropped)
         values = (
             *_head(commit),
             self._limit,
@@ -68,8 +69,10 @@ class RedisLedger:
             *self._dead_letters(commit),
         )
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
-            obstacle = self._run(meanwhile, len(names), *names, *values)
-        return None if obstacle is None else read_saved([value or None for value in obstacle], keys)
+            reply = self._run(meanwhile, len(names), *names, *values)
+        if reply is None or isinstance(reply, int):
+            return Dropped(reply) if reply else None
+        return read_saved([value or None for value in reply], keys)
 
     def note(self, broken: Break, at_ms: int) -> None:
         """Set one key; what it holds of this very break stays, with the time it was first seen."""

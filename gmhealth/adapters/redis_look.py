@@ -76,7 +76,16 @@ class RedisLook:
 
     def refused(self, keys: LedgerKeys) -> list[str] | None:
         """What `consume` needs and this user may not do; None where the server cannot tell (before 7.0)."""
-        names = [keys.source, keys.offset, keys.mark, keys.snapshots, keys.dead_letters, keys.last_break, keys.waiting]
+        names = [
+            keys.source,
+            keys.offset,
+            keys.mark,
+            keys.snapshots,
+            keys.dead_letters,
+            keys.last_break,
+            keys.waiting,
+            keys.dropped,
+        ]
         with translated(self._client, "ask for its permissions"):
             try:
                 reply = self._client.eval(

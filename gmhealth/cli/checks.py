@@ -51,6 +51,7 @@ def run_checks(opened: Session) -> Iterator[CheckView]:
 def _offset(opened: Session) -> Iterator[CheckView]:
     from gmhealth.cli.breaks import break_text, is_recent
     from gmhealth.cli.lag import standing
+    from gmhealth.cli.letters import dropped_text
     from gmhealth.cli.times import span
 
     found, now_s = standing(opened.parts), opened.parts.look.now_ms() / 1000
@@ -79,9 +80,10 @@ def _offset(opened: Session) -> Iterator[CheckView]:
         f"{span(ahead_s)} ahead of the server's clock, which was set back" if ahead_s > 0 else "not ahead of the clock"
     )
     yield judged("entry IDs", ahead_s < CLOCKS_S, told, hint, bad="warning")
-    letters = opened.parts.letters.count()
+    letters, dropped = opened.parts.letters.count(), opened.parts.letters.dropped()
+    told = f"{letters:,}" + (f"; {dropped_text(dropped)}" if dropped else "")
     listed = opened.command("dead-letter", "list")
-    yield judged("dead letters", not letters, f"{letters:,}", f"look at them: {listed}", bad="warning")
+    yield judged("dead letters", not letters, told, f"look at them: {listed}", bad="warning")
 
 
 def _consumer(opened: Session) -> Iterator[CheckView]:

@@ -41,6 +41,7 @@ def redis_keys(opened: Session) -> Iterator[CheckView]:
         keys.dead_letters: "stream",
         keys.offset: "string",
         keys.mark: "string",
+        keys.dropped: "string",
         keys.last_break: "string",
         keys.waiting: "string",
     }

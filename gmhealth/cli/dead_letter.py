@@ -56,6 +56,7 @@ def list_letters(
         view = LettersView(
             target=opened.target,
             total=letters.count(),
+            dropped=letters.dropped(),
             by_reason=dict(Counter(each.reason for each in shown).most_common()),
             letters=shown,
         )
@@ -63,11 +64,13 @@ def list_letters(
 
 
 def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
+    from gmhealth.cli.letters import dropped_text
     from gmhealth.cli.times import clock
 
     where = f"{opened.parts.keys.dead_letters} on {view.target.redis}"
     if not view.letters:
-        yield Prose(f"there are no dead letters in {where}: everything could be decoded")
+        lost = f"; {dropped_text(view.dropped)}" if view.dropped else ": everything could be decoded"
+        yield Prose(f"there are no dead letters in {where}{lost}")
         return
     columns = ("dead letter", "failed", "reason", "valid now", "retried as")
     rows = [
@@ -76,6 +79,8 @@ def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
     ]
     shown = "" if view.total == len(rows) else f", the newest {len(rows)}"
     yield Grid(f"{view.total:,} dead letters in {where}{shown}", columns, rows)
+    if view.dropped:
+        yield Prose(f"{dropped_text(view.dropped)} (dead_letter_limit of the consumer)")
     yield f"next: {opened.command('dead-letter', 'show', view.letters[0].id)}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gmhealth.adapters.redis_dead_letters import MOST_PARTS
 from gmhealth.cli.lag import entry_view
 from gmhealth.cli.times import from_ms, parse_entry_id
 from gmhealth.cli.views import EntryView
@@ -35,6 +34,11 @@ def letter_view(letter: DeadLetter) -> LetterView:
     )
 
 
+def dropped_text(dropped: int) -> str:
+    """Say how many are no longer there, though nobody purged them."""
+    return f"{dropped:,} older ones were dropped to keep to the limit"
+
+
 def one(opened: Session, letter_id: str) -> DeadLetter:
     """Find a letter by its ID."""
     letter = opened.parts.letters.one(parse_entry_id(letter_id))
@@ -55,7 +59,7 @@ def why_not(letter: DeadLetter) -> str:
     found = decode(letter.entry)
     if isinstance(found, InvalidEntry):
         return f"still invalid: {found.reason}"
-    return "" if len(letter.fields) <= MOST_PARTS else f"{len(letter.fields) // 2:,} fields are too many: use XADD"
+    return ""
 
 
 def retry_all(opened: Session, letters: Sequence[DeadLetter], left: dict[str, str]) -> dict[str, str]:

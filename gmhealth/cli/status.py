@@ -127,6 +127,7 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
         events_per_minute=per_minute,
         events_per_minute_exact=per_minute < COUNTED,
         dead_letters=parts.letters.count(),
+        dead_letters_dropped=parts.letters.dropped(),
         by_status=_sorted(by_status),
         by_summary=_sorted(by_summary),
         unhealthy=[RowView(**row._asdict()) for row in unhealthy],
@@ -142,10 +143,12 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
 def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
     from gmhealth.cli.breaks import break_text
     from gmhealth.cli.lag import lag_text
+    from gmhealth.cli.letters import dropped_text
     from gmhealth.cli.times import ago
     from gmhealth.cli.waiting import waiting_text
 
-    letters = f": {opened.command('dead-letter', 'list')}" if view.dead_letters else ""
+    dropped = f"; {dropped_text(view.dead_letters_dropped)}" if view.dead_letters_dropped else ""
+    letters = f"{dropped}: {opened.command('dead-letter', 'list')}" if view.dead_letters else dropped
     pairs: list[tuple[str, object]] = [
         ("state", view.state),
         ("consumer", view.consumer or "none: nobody holds the writer's lock"),

@@ -91,6 +91,9 @@ DEAD_LETTERS = Metric(
     ("reason",),
     _all(tuple(Reason)),
 )
+LETTERS_DROPPED = Metric(
+    "counter", "gmhealth_dead_letters_dropped", "Old dead letters deleted to keep to their limit (dead_letter_limit)."
+)
 BATCH_ENTRIES = Metric("histogram", "gmhealth_batch_entries", "Entries in a batch.", bounds=SIZES)
 STAGE_SECONDS = Metric(
     "histogram",
@@ -150,7 +153,8 @@ STATE = Metric(
 BUILD = Metric("gauge", "gmhealth_build_info", "Always 1; the labels say what runs.", ("version", "python"), ())
 
 FED: Final = (
-    *(ENTRIES, EVENTS, TRANSITIONS, SNAPSHOTS, DEAD_LETTERS, BATCH_ENTRIES, STAGE_SECONDS, EVENT_DELAY, LOST_RACES),
+    *(ENTRIES, EVENTS, TRANSITIONS, SNAPSHOTS, DEAD_LETTERS, LETTERS_DROPPED),
+    *(BATCH_ENTRIES, STAGE_SECONDS, EVENT_DELAY, LOST_RACES),
     *(ENTRIES_LOST, STREAM_BREAKS, OFFSET_MOVES, FAILOVERS, FAILED_TRIES, RECONNECTS, OFFSET_TIME, LAST_SUCCESS, ROLE),
 )
 """Fed by notices."""
@@ -231,6 +235,7 @@ class Figures:
     def _batch(self, done: BatchDone) -> None:
         self._add(ENTRIES, by=done.entries)
         self._add(LOST_RACES, by=done.lost_races)
+        self._add(LETTERS_DROPPED, by=done.dropped)
         self.buckets[BATCH_ENTRIES][()].observe(done.entries)
         for stage, seconds in done.seconds.items():
             self.buckets[STAGE_SECONDS][stage,].observe(seconds)

@@ -89,6 +89,8 @@ def _dead_letters(invalid: Sequence[InvalidEntry]) -> None:
 def _batch(done: BatchDone) -> None:
     if done.invalid:
         _dead_letters(done.invalid)
+    if done.dropped:
+        log(WARNING, "old dead letters were dropped to keep to the limit", count=done.dropped)
     if not LOGGER.isEnabledFor(logging.DEBUG):
         return
     for invalid in done.invalid:

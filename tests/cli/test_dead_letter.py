@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 import redis
 
-from gmhealth.adapters.redis_dead_letters import MOST_PARTS, RedisDeadLetters
+from gmhealth.adapters import redis_connection
+from gmhealth.adapters.redis_dead_letters import MOST_PARTS, DeadLetter, RedisDeadLetters
 from gmhealth.core.netstring import pack
+from gmhealth.errors import Unusable
 from tests.cli.conftest import Run
-from tests.cli.world import LETTERS, RETRIED, STREAM, append, dump, event
+from tests.cli.world import DROPPED, LETTERS, RETRIED, STREAM, append, dump, event
 from tests.games import add_game
 
 
@@ -60,6 +62,21 @@ def test_what_the_consumer_refuses_is_listed_with_its_reason(
     assert [letter["id"] for letter in run_json("dead-letter", "list", "-n", "1")["letters"]] == [
         view["letters"][0]["id"]
     ]
+
+
+def test_those_that_were_dropped_are_told(run: Run, run_json: Callable[..., Any], redis_client: redis.Redis) -> None:
+    assert run_json("dead-letter", "list")["dropped"] == 0
+    redis_client.set(DROPPED, "1234")
+    told = "1,234 older ones were dropped to keep to the limit"
+    assert f"there are no dead letters in {LETTERS}" in run("dead-letter", "list").stdout
+    assert told in run("dead-letter", "list", columns=200).stdout
+    put(redis_client, INVALID)
+    assert run_json("dead-letter", "list")["dropped"] == 1234
+    assert told in run("dead-letter", "list", columns=200).stdout
+    assert f"1; {told}: gmhealth dead-letter list" in run("status", columns=200).stdout
+    assert f"1; {told}" in run("doctor", columns=200).stdout
+    redis_client.set(DROPPED, "garbage")
+    assert run_json("status")["dead_letters_dropped"] == 0
 
 
 def test_without_any_it_says_so(run: Run) -> None:
@@ -141,7 +158,7 @@ def test_a_retry_whose_answer_is_lost_is_neither_lost_nor_doubled(
 
 def test_where_the_marks_cannot_be_kept_nothing_is_sent(run: Run, redis_client: redis.Redis) -> None:
     letter = put(redis_client, VALID)
-    script = RedisDeadLetters(redis_client, letters=LETTERS, retried=RETRIED, stream=STREAM)
+    script = RedisDeadLetters(redis_client, letters=LETTERS, retried=RETRIED, dropped=DROPPED, stream=STREAM)
     found = script.all()
     kept = next(found)
     redis_client.set(RETRIED, "no hash")
@@ -164,14 +181,57 @@ def test_letters_of_any_size_come_back_whole(run: Run, run_json: Callable[..., A
     assert stream(redis_client) == [many, large]
 
 
-def test_more_fields_than_a_script_can_append_are_left_with_the_reason(
+MANY = [*VALID, *(b"%d" % number for number in range(MOST_PARTS))]
+"""More than a script can append."""
+
+
+def test_more_fields_than_a_script_can_append_come_back_whole_and_once(
     run_json: Callable[..., Any], redis_client: redis.Redis
 ) -> None:
-    fits = [*VALID, *(b"%d" % number for number in range(MOST_PARTS - len(VALID)))]
-    fitting, letter = put(redis_client, fits), put(redis_client, [*fits, b"one", b"more"])
-    view = run_json("dead-letter", "retry", "--all", "--yes")
-    assert list(view["done"]) == [fitting]
-    assert "too many" in view["left"][letter]
+    fits = MANY[:MOST_PARTS]
+    letters = [put(redis_client, fits), put(redis_client, MANY)]
+    done = run_json("dead-letter", "retry", "--all", "--yes")["done"]
+    assert list(done) == letters
+    assert stream(redis_client) == [fits, MANY]
+    assert run_json("dead-letter", "show", letters[1])["retried_as"] == done[letters[1]]
+    assert run_json("dead-letter", "retry", "--all", "--yes")["done"] == {}
+    assert len(stream(redis_client)) == 2
+
+
+@pytest.fixture
+def large(redis_url: str, redis_client: redis.Redis) -> Iterator[tuple[RedisDeadLetters, DeadLetter]]:
+    """A letter of so many fields, and the product's own way to it."""
+    put(redis_client, MANY)
+    with redis_connection.connect(redis_url) as client:
+        letters = RedisDeadLetters(client, letters=LETTERS, retried=RETRIED, dropped=DROPPED, stream=STREAM)
+        (letter,) = letters.all()
+        yield letters, letter
+
+
+@pytest.mark.parametrize("key", [RETRIED, STREAM])
+def test_a_large_one_is_not_marked_where_it_cannot_be_sent(
+    large: tuple[RedisDeadLetters, DeadLetter], redis_client: redis.Redis, key: str
+) -> None:
+    redis_client.set(key, "something else")
+    with pytest.raises(Unusable, match="WRONGTYPE"):
+        large[0].retry(large[1])
+    assert redis_client.exists(RETRIED, STREAM) == 1
+
+
+@pytest.mark.parametrize("by_then", ["the same letter", "another letter"])
+def test_a_large_one_that_is_retried_twice_at_once_is_sent_once(
+    large: tuple[RedisDeadLetters, DeadLetter], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, by_then: str
+) -> None:
+    looked, others = redis.client.Pipeline.xlen, [large[1].letter_id if by_then == "the same letter" else "5-5"]
+
+    def meet(self: redis.client.Pipeline, *names: str) -> object:
+        while others:
+            redis_client.hset(RETRIED, others.pop(), "1-1")
+        return looked(self, *names)
+
+    monkeypatch.setattr(redis.client.Pipeline, "xlen", meet)
+    assert (large[0].retry(large[1]) is None) == (by_then == "the same letter")
+    assert redis_client.xlen(STREAM) == (by_then == "another letter")
 
 
 def test_a_damaged_letter_is_left_with_the_reason(

@@ -37,8 +37,8 @@ ENTRY = "container_id details event_type game_id occurred_at_ms"
 LETTER = "failed_at fields id reason retried_as source.id source.time source_stream valid_now"
 PLACES = "first.id first.time last.id last.time offset.id offset.time"
 STATUS = (
-    "consumer dead_letters events_per_minute events_per_minute_exact gap last_break looked_at offset.id offset.time"
-    " state unhealthy_total waiting"
+    "consumer dead_letters dead_letters_dropped events_per_minute events_per_minute_exact gap last_break looked_at"
+    " offset.id offset.time state unhealthy_total waiting"
 )
 LAG = "lag.entries lag.exact lag.seconds"
 SIMULATE = "simulate container_oom -g game-back --at 2026-11-23T00:00:00Z"
@@ -75,7 +75,10 @@ GOLDEN = {
         + under("by_status", "engine_unreachable generation_in_progress running"),
     ),
     "doctor": (DoctorView, f"{TARGET} {under('checks[]', 'found hint name result')}"),
-    "dead-letter list": (LettersView, f"{TARGET} total by_reason.event_type_unknown {under('letters[]', LETTER)}"),
+    "dead-letter list": (
+        LettersView,
+        f"{TARGET} total dropped by_reason.event_type_unknown {under('letters[]', LETTER)}",
+    ),
     "dead-letter show LETTER": (LetterView, LETTER),
     "dead-letter retry LETTER --yes": (LettersDoneView, f"{TARGET} done left.LETTER"),
     "dead-letter purge LETTER --yes": (LettersDoneView, f"{TARGET} done.LETTER left"),

@@ -15,6 +15,7 @@ OFFSET = "gamemaster:stream_offsets:health_events"
 MARK = "gamemaster:commit_mark:health_events"
 LETTERS = "gamemaster:dead_letters:health_events"
 RETRIED = "gamemaster:dead_letters_retried:health_events"
+DROPPED = "gamemaster:dead_letters_dropped:health_events"
 AUDIT = "gamemaster:offset_audit:health_events"
 
 HOSTILE = "\x1b[31mred\x1b[0m\x1b]8;;http://evil\x07link\x1b]8;;\x07\u202egnp\u200b[/x][bold]\n\t\x9b2J\x7fend"

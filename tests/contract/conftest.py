@@ -22,6 +22,7 @@ KEYS = LedgerKeys(
     mark="mark",
     snapshots="lobby",
     dead_letters="dead",
+    dropped="dropped",
     last_break="break",
     waiting="waiting",
 )

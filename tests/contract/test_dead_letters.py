@@ -9,9 +9,9 @@ from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import Entry
 from gmhealth.core.events import InvalidEntry, Reason
 from gmhealth.core.netstring import unpack
-from gmhealth.ports import Commit
+from gmhealth.ports import Commit, Dropped
 from tests.contract.conftest import KEYS
-from tests.streams import raw_entries
+from tests.streams import raw_entries, text
 
 
 def commit(*bad: InvalidEntry) -> Commit:
@@ -42,7 +42,31 @@ def test_a_dead_letter_keeps_the_entry_byte_for_byte(
 def test_dead_letters_are_bounded_and_the_newest_are_kept(client: redis.Redis, redis_client: redis.Redis) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=200)
     bad = [InvalidEntry((f"{n}-0".encode(), []), Reason.GAME_ID_MISSING) for n in range(1, 1001)]
-    assert ledger.commit(commit(*bad)) is None
+    dropped = ledger.commit(commit(*bad))
     kept = [fields[3] for _, fields in raw_entries(redis_client, KEYS.dead_letters)]
     assert 200 <= len(kept) <= 300  # a node of the stream holds a hundred, and nodes go whole
     assert kept == [item.entry[0] for item in bad][-len(kept) :]
+    assert dropped == Dropped(1000 - len(kept))
+
+
+def test_every_one_that_is_dropped_is_counted_and_none_that_was_purged(
+    client: redis.Redis, redis_client: redis.Redis
+) -> None:
+    ledger = RedisLedger(client, KEYS, dead_letter_limit=100)
+    bad = [InvalidEntry((f"{n}-0".encode(), []), Reason.GAME_ID_MISSING) for n in range(1, 151)]
+    told = 0
+    for _ in range(5):
+        outcome = ledger.commit(commit(*bad))
+        told += outcome.letters if isinstance(outcome, Dropped) else 0
+        redis_client.xdel(KEYS.dead_letters, raw_entries(redis_client, KEYS.dead_letters)[-1][0])
+    assert told == 5 * 150 - 5 - redis_client.xlen(KEYS.dead_letters)
+    assert text(redis_client, KEYS.dropped) == str(told)
+    assert ledger.commit(commit()) is None
+
+
+def test_a_count_that_is_none_begins_anew(client: redis.Redis, redis_client: redis.Redis) -> None:
+    ledger = RedisLedger(client, KEYS, dead_letter_limit=100)
+    redis_client.set(KEYS.dropped, "garbage")
+    outcome = ledger.commit(commit(*[InvalidEntry((b"1-1", []), Reason.GAME_ID_MISSING)] * 500))
+    assert isinstance(outcome, Dropped)
+    assert text(redis_client, KEYS.dropped) == str(outcome.letters)

@@ -158,7 +158,7 @@ def test_the_mark_tells_which_commit_was_the_last_one_applied(ledger: RedisLedge
     assert ledger.saved().mark == "worker#3"
 
 
-@pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark, KEYS.snapshots, KEYS.dead_letters])
+@pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark, KEYS.snapshots, KEYS.dead_letters, KEYS.dropped])
 @pytest.mark.parametrize("fence", [Saved(None, None), None])
 def test_a_key_of_another_type_leaves_nothing_written(
     ledger: RedisLedger, redis_client: redis.Redis, key: str, fence: Saved | None

@@ -116,6 +116,18 @@ def test_bad_entries_are_put_aside_whole_and_the_good_ones_between_them_count(
     assert all(int(letter[b"failed_at_ms"]) >= before for letter in dead)
 
 
+def test_dead_letters_over_their_limit_are_dropped_and_that_is_said(
+    gmhealth: Gmhealth, redis_client: redis.Redis
+) -> None:
+    limited = Gmhealth({**gmhealth.environ, "GMHEALTH_DEAD_LETTER_LIMIT": "100"}, gmhealth.directory, gmhealth.stack)
+    for number in range(1, 501):
+        append(redis_client, incident.STREAM, {"no": "event"}, f"{number}-0")
+    done = limited.run("consume", "--once")
+    kept = redis_client.xlen(DEAD)
+    assert f"old dead letters were dropped to keep to the limit  count={500 - kept}" in done.stderr
+    assert json.loads(gmhealth.run("status", "-o", "json").stdout)["dead_letters_dropped"] == 500 - kept
+
+
 def test_an_offset_that_is_set_back_is_followed_by_a_live_consumer(
     gmhealth: Gmhealth, redis_client: redis.Redis, pg: psycopg.Connection
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from prometheus_client import generate_latest
@@ -96,6 +97,11 @@ def test_figures_of_a_batch() -> None:
     assert page["gmhealth_event_delay_seconds_bucket le=+Inf"] == 1
     assert page["gmhealth_offset_timestamp_seconds"] == LAST.ms / 1000
     assert page["gmhealth_last_success_timestamp_seconds"] == NOW_S
+
+
+def test_dropped_dead_letters_are_counted() -> None:
+    page = scrape(replace(batch([], [INVALID]), dropped=3), batch([], [INVALID]))
+    assert page["gmhealth_dead_letters_dropped_total"] == 3
 
 
 def test_a_bound_belongs_to_its_own_bucket() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -69,6 +70,11 @@ STATES: list[tuple[Notice, str]] = [
     (StreamReplaced(LAST, None, 2), "ERROR"),
     (StreamGone(LAST), "ERROR"),
 ]
+
+
+def test_dropped_dead_letters_are_a_line_a_batch(lines: Lines) -> None:
+    narrate(replace(batch([], [InvalidEntry((b"1-0", []), Reason.GAME_ID_MISSING)]), dropped=7))
+    assert lines.fields("old dead letters were dropped to keep to the limit") == [{"count": 7}]
 
 
 @pytest.mark.parametrize(("notice", "level"), STATES)

@@ -35,9 +35,19 @@ def checks(gmhealth: Gmhealth) -> list[dict[str, Any]]:
     return [check for check in found if check["result"] == "fail"]
 
 
-def mended(client: redis.Redis) -> str:
+def mended(client: redis.Redis, more: int = 0) -> str:
     """A dead letter that is a health event after all, as the rules have changed; its ID."""
-    fields = pack([b"game_id", b"game-0000", b"event_type", b"probe_failed", b"occurred_at_ms", b"1"])
+    fields = pack(
+        [
+            b"game_id",
+            b"game-0000",
+            b"event_type",
+            b"probe_failed",
+            b"occurred_at_ms",
+            b"1",
+            *(b"%d" % n for n in range(more)),
+        ]
+    )
     letter = [
         "source_stream",
         incident.STREAM,
@@ -93,14 +103,15 @@ def test_those_on_call_can_do_everything(
     oncall: Gmhealth, consumed: str, redis_client: redis.Redis, pg: psycopg.Connection
 ) -> None:
     expected = games(pg)
-    letter = mended(redis_client)
+    letter, large = mended(redis_client), mended(redis_client, 9000)
     for arguments in (
         ("status",),
         ("inspect", "game-0000"),
         ("offset", "show"),
         ("dead-letter", "show", letter),
         ("dead-letter", "retry", letter, "--yes"),
-        ("dead-letter", "purge", letter, "--yes"),
+        ("dead-letter", "retry", large, "--yes"),
+        ("dead-letter", "purge", letter, large, "--yes"),
         ("offset", "reset", "--to-start", "--yes", "--reason", "test"),
         ("replay", "--from-id", consumed, "--dry-run"),
         ("replay", "--from-id", consumed, "--yes"),

@@ -15,7 +15,7 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.outage import Outage
 from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Commit, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
+from gmhealth.ports import Commit, Dropped, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class FaultyLedger:
     def saved(self) -> Saved:
         return self._at.cross("ledger.saved", self._real.saved, self._hang_up)
 
-    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
+    def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
         return self._at.cross("ledger.commit", lambda: self._commit(commit, meanwhile), self._hang_up)
 
     def note(self, broken: Break, at_ms: int) -> None:
@@ -112,11 +112,11 @@ class FaultyLedger:
     def tell(self, outage: Outage | None) -> None:
         self._real.tell(outage)
 
-    def _commit(self, commit: Commit, meanwhile: Meanwhile) -> Saved | None:
-        obstacle = self._real.commit(commit, meanwhile)
-        if obstacle is None:
+    def _commit(self, commit: Commit, meanwhile: Meanwhile) -> Saved | Dropped | None:
+        outcome = self._real.commit(commit, meanwhile)
+        if not isinstance(outcome, Saved):
             self._applied.append(commit)
-        return obstacle
+        return outcome
 
 
 class FaultyRows:

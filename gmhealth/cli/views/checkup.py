@@ -35,6 +35,7 @@ class StatusView:
     events_per_minute: int
     events_per_minute_exact: bool
     dead_letters: int
+    dead_letters_dropped: int
     by_status: dict[str, int]
     by_summary: dict[str, int]
     unhealthy: list[RowView]

@@ -24,10 +24,11 @@ class LetterView:
 
 @dataclass(frozen=True, kw_only=True)
 class LettersView:
-    """`gmhealth dead-letter list`."""
+    """`gmhealth dead-letter list`. `dropped` were deleted by and by to keep to the limit."""
 
     target: TargetView
     total: int
+    dropped: int
     by_reason: dict[str, int]
     letters: list[LetterView]
 
