@@ -1,0 +1,1 @@
+"""Fuzzing: entries of every kind through the decoder and the whole path."""
