@@ -3,24 +3,30 @@
     .venv/bin/pip install atheris
     .venv/bin/python -m scripts.fuzzing.atheris_target -max_total_time=60
 
-An input is the names and values of an entry, each behind a byte with its length.
+An input is the names and values of an entry: each is a byte with its length and so many bytes, or, from `WORDS_FROM`
+on, one byte for a word that chance would not come upon.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, Final
 
 from scripts.fuzzing import oracle
+from scripts.fuzzing.entries import NAMES, ODD
+
+WORDS: Final = [*NAMES, *oracle.TYPES, *ODD]
+WORDS_FROM: Final = 256 - len(WORDS)
 
 
 def split(data: bytes) -> list[bytes]:
     """Read an input as names and values."""
     parts, at = [], 0
     while at < len(data):
-        end = at + 1 + data[at]
-        parts.append(data[at + 1 : end])
+        word = data[at] - WORDS_FROM
+        end = at + 1 + (data[at] if word < 0 else 0)
+        parts.append(data[at + 1 : end] if word < 0 else WORDS[word])
         at = end
     return parts if len(parts) % 2 == 0 else [*parts, b""]
 
