@@ -12,7 +12,8 @@
 --       7 tail                       what a failover of PostgreSQL would run again, "" if it is not known
 --       8 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
 --                                    five for each takes the server as long as a third of the XADDs
---       then 5 arguments per dead letter: source stream, source ID, reason, time, fields
+--       9 source stream  10 time     of the dead letters
+--       then 3 arguments per dead letter: source ID, reason, fields
 -- Returns when applied how many dead letters were dropped for it to keep to the bound, nil for none; else the offset
 -- that stands in its way and the mark's key ("" for none).
 --
@@ -41,7 +42,7 @@ for i = 3, 4 do
   end
 end
 
-local letters = (#ARGV - 8) / 5
+local letters = (#ARGV - 10) / 3
 local dropped, ever = 0, 0
 if letters > 0 then
   dropped = letters + redis.call('XLEN', KEYS[4])
@@ -52,10 +53,10 @@ local snapshots = cjson.decode(ARGV[8])
 
 redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5] .. tail)
 
-for i = 9, #ARGV, 5 do
+for i = 11, #ARGV, 3 do
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*',
-    'source_stream', ARGV[i], 'source_id', ARGV[i + 1], 'reason', ARGV[i + 2],
-    'failed_at_ms', ARGV[i + 3], 'fields', ARGV[i + 4])
+    'source_stream', ARGV[9], 'source_id', ARGV[i], 'reason', ARGV[i + 1],
+    'failed_at_ms', ARGV[10], 'fields', ARGV[i + 2])
 end
 
 if letters > 0 then

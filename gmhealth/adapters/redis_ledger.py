@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
@@ -61,15 +61,17 @@ class RedisLedger:
         """Run `commit.lua`."""
         keys = self._keys
         names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters, keys.dropped)
-        values = (
+        head: tuple[str | int, ...] = (
             *_head(commit),
             self._limit,
             _tail_text(commit.tail),
             json.dumps(commit.snapshots),
-            *self._dead_letters(commit),
+            keys.source,
+            commit.failed_at_ms,
         )
+        letters = [part for invalid in commit.dead_letters for part in _dead_letter(invalid)]
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
-            reply = self._run(meanwhile, len(names), *names, *values)
+            reply = self._run(meanwhile, len(names), *names, *head, *letters)
         if reply is None or isinstance(reply, int):
             return Dropped(reply) if reply else None
         return read_saved([value or None for value in reply], keys)
@@ -105,10 +107,6 @@ class RedisLedger:
         if isinstance(reply, exceptions.NoScriptError):
             (reply,) = round_trip(self._client, ("EVAL", COMMIT_SCRIPT, *arguments))
         return unless_error(reply)
-
-    def _dead_letters(self, commit: Commit) -> Iterable[bytes | str | int]:
-        for invalid in commit.dead_letters:
-            yield from _dead_letter(invalid, self._keys.source, commit.failed_at_ms)
 
 
 def ask_saved(keys: LedgerKeys) -> tuple[tuple[str, str], ...]:
@@ -156,6 +154,6 @@ def _head(commit: Commit) -> tuple[str, ...]:
     )
 
 
-def _dead_letter(invalid: InvalidEntry, source: str, failed_at_ms: int) -> tuple[bytes | str | int, ...]:
+def _dead_letter(invalid: InvalidEntry) -> tuple[bytes | str, ...]:
     entry_id, fields = invalid.entry
-    return source, entry_id, invalid.reason.value, failed_at_ms, pack(fields)
+    return entry_id, invalid.reason.value, pack(fields)

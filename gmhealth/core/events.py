@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
@@ -54,8 +53,7 @@ class HealthEvent(NamedTuple):
     occurred_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class InvalidEntry:
+class InvalidEntry(NamedTuple):
     """An entry that is no health event, whole, with the first reason found."""
 
     entry: Entry

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 def pack(parts: Iterable[bytes]) -> bytes:
     """Join `parts` so that `unpack` gives them back exactly."""
-    return b"".join(b"%d:%b," % (len(part), part) for part in parts)
+    return b"".join([b"%d:%b," % (len(part), part) for part in parts])
 
 
 def unpack(packed: bytes) -> list[bytes] | None:
