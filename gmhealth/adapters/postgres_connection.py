@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -134,9 +135,21 @@ def connect(dsn: str, *, password: str | None, application_name: str) -> Connect
     if password is not None:
         options["password"] = password
     with translated("connect"):
-        connection = Connection.connect(conninfo.make_conninfo("", **options), autocommit=True)
+        connection = _open(conninfo.make_conninfo("", **options))
         connection.execute(SESSION)
     return connection
+
+
+def _open(dsn: str) -> Connection:
+    """Connect, and leave no socket open where that takes too long."""
+    try:
+        return Connection.connect(dsn, autocommit=True)
+    except psycopg.errors.ConnectionTimeout as error:
+        text = str(error)
+    # psycopg keeps the attempt's socket in a reference cycle with the error, which is gone only here; garbage is
+    # collected seldom (`bootstrap`), and an outage of a day would be thousands of sockets, each perhaps a session.
+    gc.collect()
+    raise psycopg.errors.ConnectionTimeout(text)
 
 
 def describe(dsn: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,6 +115,22 @@ def test_a_session_that_was_ended_as_idle_can_be_opened_again(rows_with: RowsWit
 def test_nobody_listening(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="PostgreSQL could not connect"):
         postgres_connection.connect(f"host={tmp_path} dbname=x", password=None, application_name="test")
+
+
+def test_a_server_that_never_lets_us_in_costs_no_socket_for_each_try() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dsn = f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=x connect_timeout=2 sslmode=disable"
+        gc.disable()  # nobody else is to clean up
+        try:
+            with pytest.raises(Unavailable, match="timeout expired"):
+                postgres_connection.connect(dsn, password=None, application_name="test")
+            client, _ = silent.accept()
+            with client:
+                client.settimeout(10)
+                while client.recv(4096):
+                    pass  # what it asked, and then the end
+        finally:
+            gc.enable()
 
 
 def test_a_server_that_keeps_silent_is_given_up(
