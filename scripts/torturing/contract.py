@@ -1,0 +1,68 @@
+"""The contract as the judge knows it: which entries are events, and what each does. Shares nothing with gmhealth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from scripts.benchmark.task import SUMMARIES, TRANSITIONS
+
+SWAPS = frozenset(TRANSITIONS.values())
+
+
+class Event(NamedTuple):
+    """A health event."""
+
+    game_id: str
+    kind: str
+    at: int
+
+    @property
+    def summary(self) -> str:
+        """What it says about the engine."""
+        return SUMMARIES[self.kind]
+
+
+class Folded(NamedTuple):
+    """One event's effect: the status after it, and whether it moved it."""
+
+    event: Event
+    status: str
+    swapped: bool
+
+
+def event_of(parts: Sequence[bytes]) -> Event | None:
+    """Read an entry; None if it is no health event."""
+    names = parts[::2]
+    fields = dict(zip(names, parts[1::2], strict=True))
+    wanted = (b"game_id", b"event_type", b"occurred_at_ms")
+    if any(names.count(name) != 1 for name in wanted):
+        return None
+    try:
+        game_id, kind, at = (fields[name].decode() for name in wanted)
+    except UnicodeDecodeError:
+        return None
+    if not game_id.strip() or "\0" in game_id or kind not in SUMMARIES or not at.isdigit():
+        return None
+    return Event(game_id, kind, int(at))
+
+
+def fold(events: Sequence[Event], status: str, *, swap: bool = True) -> list[Folded]:
+    """Apply a game's events in order to its status."""
+    found = []
+    for event in events:
+        expected, target = TRANSITIONS.get(event.kind, (None, ""))
+        swapped = swap and status == expected
+        status = target if swapped else status
+        found.append(Folded(event, status, swapped))
+    return found
+
+
+def unpacked(packed: bytes) -> list[bytes]:
+    """Split netstrings, as a dead letter holds an entry's names and values."""
+    found = []
+    while packed:
+        size, _, rest = packed.partition(b":")
+        found.append(rest[: int(size)])
+        packed = rest[int(size) + 1 :]
+    return found
