@@ -1,0 +1,138 @@
+"""The command line of `scripts/torture`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import Any, Final
+
+from scripts.benchmark.roster import ROOT, environment
+from scripts.torturing.tally import Tally
+
+DESCRIPTION: Final = """
+Break a real gmhealth consume in every way there is, and check that every promise is kept. Each lane has servers of its
+own. The seed decides kinds, order and moments of the faults, by messages on the wire; how many events come in between
+depends on the clock as well. Exit code 6: a promise was broken.
+"""
+FOUND: Final = 6
+SAY_EVERY_S: Final = 60.0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="scripts/torture", description=DESCRIPTION)
+    parser.add_argument(
+        "--faults", type=int, default=100, metavar="N", help="in all lanes together; default %(default)s"
+    )
+    parser.add_argument("--lanes", type=int, default=4, metavar="N", help="at once; default %(default)s")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(10**6), metavar="N", help="all decisions come from it"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="where evidence is kept; default a directory in /var/tmp"
+    )
+    return parser.parse_args(arguments)
+
+
+class Lanes:
+    """The lanes of a run, each a process; what they tell comes through `told`."""
+
+    def __init__(self, options: argparse.Namespace, directory: Path) -> None:
+        self.told: Queue[tuple[int, dict[str, Any] | None]] = Queue()
+        self.processes = [self._start(lane, options, directory) for lane in range(options.lanes)]
+
+    def _start(self, lane: int, options: argparse.Namespace, directory: Path) -> subprocess.Popen[str]:
+        faults = options.faults // options.lanes + (lane < options.faults % options.lanes)
+        plan = {"seed": options.seed, "lane": lane, "faults": faults}
+        orders = json.dumps({"plan": plan, "directory": str(directory / f"lane-{lane}")})
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "scripts.torturing.lane_process", orders],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is ours to hand on
+        )
+        Thread(target=self._listen, args=(lane, process), daemon=True).start()
+        return process
+
+    def _listen(self, lane: int, process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            self.told.put((lane, json.loads(line)))
+        self.told.put((lane, None))
+
+    def end(self) -> list[int]:
+        """End those that run, and wait for all; how each of them ended."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        return [process.wait() for process in self.processes]
+
+
+@contextmanager
+def place(options: argparse.Namespace) -> Iterator[Path]:
+    """Give a directory on a disk, so that fsync costs what it costs; the servers' data go at the end."""
+    directory = options.keep or Path(tempfile.mkdtemp(prefix="gmhealth-torture-", dir="/var/tmp"))
+    try:
+        yield directory
+    finally:
+        for servers in directory.glob("lane-*/servers"):
+            shutil.rmtree(servers, ignore_errors=True)
+
+
+def follow(lanes: Lanes, tally: Tally) -> None:
+    """Count what the lanes tell until the last one is done."""
+    running, last = len(lanes.processes), time.monotonic()
+    while running:
+        lane, told = lanes.told.get()
+        if told is None:
+            running -= 1
+        else:
+            tally.add(lane, told)
+        if time.monotonic() - last > SAY_EVERY_S:
+            last = time.monotonic()
+            print(f"{time.strftime('%H:%M:%S')}  {tally.summary()}", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Torture and print; 6 if a promise was broken, 1 if the harness itself failed, 130 if interrupted."""
+    options = parse(arguments)
+    print(f"seed {options.seed}, {options.lanes} lanes, {options.faults:,} faults", flush=True)
+    tally, interrupted = Tally(), False
+    with place(options) as directory:
+        lanes = Lanes(options, directory)
+        try:
+            follow(lanes, tally)
+        except KeyboardInterrupt:
+            interrupted = True
+        ended = lanes.end()
+        print(f"\n{tally.table()}")
+        for violation in tally.shown_violations():
+            print(f"\n{violation}")
+        if tally.violations:
+            again = f"scripts/torture --seed {options.seed} --lanes {options.lanes} --faults {options.faults}"
+            print(f"\nevidence: {directory}\nagain: {again}")
+        elif not options.keep:
+            shutil.rmtree(directory, ignore_errors=True)
+    if tally.violations:
+        return FOUND
+    return 130 if interrupted else int(any(ended))
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):  # the latter may have come ignored, from a shell in the background
+        signal.signal(number, signal.default_int_handler)
+    sys.exit(main(sys.argv[1:]))

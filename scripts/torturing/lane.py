@@ -1,0 +1,210 @@
+"""One lane: servers of its own, a consumer behind a proxy, and what faults may do to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import psycopg
+
+from gmhealth.adapters import redis_connection
+from gmhealth.adapters.redis_reset import RedisReset, Reset
+from gmhealth.core.entry import START, EntryId
+from gmhealth.ports import Saved
+from scripts.torturing.consumer import Consumer, environment
+from scripts.torturing.effects import AUDIT, OFFSET
+from scripts.torturing.feed import STREAM, Feeder, quiet
+from scripts.torturing.game_master import NAME as GAME_MASTER
+from scripts.torturing.game_master import move
+from scripts.torturing.moments import Moment, Side, games_in
+from scripts.torturing.proxy import Link, Proxy
+from scripts.torturing.site import Site, until
+
+TAKE_LOCK: Final = f"SELECT pg_advisory_lock(hashtextextended('{OFFSET.decode()}', 0))"
+SESSIONS: Final = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'gmhealth consume%'"
+WAITING: Final = SESSIONS + " AND wait_event_type = 'Lock'"
+BATCH_SIZES: Final = (5000, 3, 20, 7)
+FEED_EVERY_S: Final = 0.02
+SLOWLY_S: Final = 0.1
+RESET_TRIES: Final = 50
+READ: Final = Moment("read", Side.BEFORE)
+
+
+class Missed(Exception):
+    """A fault found nothing to strike at; it is tried again."""
+
+
+class Lane:
+    """What the faults work with; its random decisions depend on the seed and its number only."""
+
+    def __init__(self, site: Site, evidence: Path, *, seed: int, number: int, package: Path) -> None:
+        self.site, self.evidence = site, evidence
+        self.feeder = Feeder(site.redis, Random(f"{seed} feed {number}"))
+        self.random = Random(f"{seed} others {number}")
+        self.batch = BATCH_SIZES[(seed + number) % len(BATCH_SIZES)]
+        self.proxy = Proxy(site.redis_socket, site.postgres_socket)
+        self.second_proxy = Proxy(site.redis_socket, site.postgres_socket)
+        self.environ = environment(package, self.proxy)
+        self.consumer = Consumer(["-m", "gmhealth", "consume"], self.environ, evidence / "consumer.log")
+        environ = environment(package, self.second_proxy)
+        self.second = Consumer(["-m", "scripts.torturing.second"], environ, evidence / "second.log")
+        self.link: Link | None = None
+        self.raw = b""
+        self.fence_only = False  # whether a second consumer has been active in this run
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.consumer.kill()
+        self.second.kill()
+        self.proxy.close()
+        self.second_proxy.close()
+
+    def start_consumer(self) -> None:
+        """Start it with this lane's batch size, so that batches of every length come about somewhere."""
+        self.consumer.start("--batch-size", str(self.batch))
+
+    def pause(self, seconds: float, *, feed_every_s: float = SLOWLY_S) -> None:
+        """Let time pass, while events come."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.feeder.feed()
+            time.sleep(min(left, feed_every_s))
+
+    def await_link_end(self) -> None:
+        """Wait until the consumer has given up the connection that was struck."""
+        link = self.link
+        if link is not None:
+            until(link.closed.is_set, "the consumer waits for an answer that does not come")
+
+    def _session(self) -> int:
+        for (pid,) in self.site.query(SESSIONS):
+            return int(pid)
+        raise Missed("the consumer has no session")
+
+    def kill_backend(self) -> None:
+        """`kill -9` for the process behind the consumer's session."""
+        with suppress(ProcessLookupError):
+            os.kill(self._session(), signal.SIGKILL)
+
+    def terminate_backend(self) -> None:
+        """End the consumer's session, and wait until it is gone."""
+        pid = self._session()
+        self.site.query("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    @contextmanager
+    def lock_taken(self) -> Iterator[None]:
+        """End the consumer's session and hold its lock in another one."""
+        with psycopg.connect(self.site.postgres.dsn, autocommit=True) as other:
+            self.terminate_backend()
+            other.execute(TAKE_LOCK)
+            yield
+
+    @contextmanager
+    def row_held(self) -> Iterator[Held]:
+        """Hold the last of the rows that the message in hand writes."""
+        games = games_in(self.raw)
+        with psycopg.connect(self.site.postgres.dsn, application_name=GAME_MASTER) as other:
+            other.execute("SET deadlock_timeout = '20s'")  # so that it is the consumer who finds the deadlock
+            held = Held(self, other, games)
+            held.lock(games[-1])
+            yield held
+            with suppress(psycopg.OperationalError):
+                other.commit()
+
+    def reset(self, entries: int) -> None:
+        """Set the offset so many entries on or back, as `offset reset --yes` does: past whatever a consumer does."""
+        with redis_connection.connect(self.site.valkey.url) as client:
+            operator = RedisReset(client, offset=OFFSET.decode(), audit=AUDIT.decode())
+            for _ in range(RESET_TRIES):
+                saved = client.get(OFFSET)
+                text = saved.decode() if isinstance(saved, bytes) else None
+                old = EntryId.parse(text or "") or START
+                new = self._entry_from(old, entries)
+                if new == old:
+                    raise Missed("there is no entry to set the offset to")
+                if operator.apply(Reset(Saved(text, None, old), new, "operator", "torture", time.time_ns() // 10**6)):
+                    return
+        raise Missed("the offset moves too fast")
+
+    def _entry_from(self, old: EntryId, entries: int) -> EntryId:
+        if entries < 0 and old == START:
+            return old
+        if entries > 0:
+            found = self.site.ask("XRANGE", STREAM, f"({old}", "+", "COUNT", entries)
+        else:
+            found = self.site.ask("XREVRANGE", STREAM, f"({old}", "-", "COUNT", -entries)
+        return (EntryId.parse(found[-1][0]) or START) if found else old
+
+    def reset_by_command(self, by: int) -> None:
+        """Have an operator do it; with nothing to move to, the command does nothing."""
+        environ = {**self.environ, "GMHEALTH_REDIS_URL": self.site.valkey.url}
+        environ["GMHEALTH_POSTGRES_DSN"] = self.site.postgres.dsn
+        operator = Consumer(["-m", "gmhealth", "offset", "reset"], environ, self.evidence / "operator.log")
+        operator.start(f"--by={by}", "--yes", "--reason", "torture")
+        while (code := operator.ended()) is None:
+            self.pause(SLOWLY_S)
+        if code:
+            raise Missed(f"the operator's command ended with {code}: {operator.last_words()}")
+
+    def second_consumer(self, rounds: int) -> None:
+        """Have a second consumer be active for a while; with nothing in either's hand it ends."""
+        self.fence_only = True
+        reads = self.second_proxy.passed[READ]
+        self.second.start()
+        until(lambda: self.second_proxy.passed[READ] > reads, "the second consumer does not read")
+        for _ in range(rounds):
+            self.pause(FEED_EVERY_S * self.random.random())
+            if self.random.random() < 0.3:
+                self._cut_somebody()
+        self.drain()
+        self.second.end(signal.SIGTERM, code=0)
+
+    def _cut_somebody(self) -> None:
+        links = self.random.choice((self.proxy, self.second_proxy)).links
+        if links:
+            self.random.choice(links).close()
+
+    def drain(self) -> None:
+        """Wait until all is consumed; of two consumers, until both have come round to find nothing."""
+        until(self._drained, "the stream is not drained")
+        if self.second.pid is not None:
+            reads = {proxy: proxy.passed[READ] for proxy in (self.proxy, self.second_proxy)}
+            until(lambda: all(proxy.passed[READ] > seen + 1 for proxy, seen in reads.items()), "a consumer is stuck")
+            until(self._drained, "the stream is not drained")
+
+    def _drained(self) -> bool:
+        self.consumer.check()
+        self.second.check()
+        last = self.site.ask("XREVRANGE", STREAM, "+", "-", "COUNT", 1)
+        return not last or last[0][0] == self.site.ask("GET", OFFSET)
+
+
+class Held:
+    """A row that somebody else has locked, in an open transaction of Game Master's."""
+
+    def __init__(self, lane: Lane, session: psycopg.Connection[Any], games: list[str]) -> None:
+        self._lane, self._session, self._games = lane, session, games
+        self._row: tuple[str, int] | None = None
+
+    def lock(self, game_id: str) -> None:
+        """Lock a row."""
+        statement = "SELECT status, current_turn FROM runtime_records WHERE game_id = %s FOR UPDATE"
+        self._row = self._session.execute(statement, [game_id]).fetchone()
+
+    def change(self) -> None:
+        """Make a legal transition of the row, if it is Game Master's."""
+        game_id = self._games[-1]
+        if self._row is not None and not quiet(game_id):
+            move(self._session, game_id, *self._row, self._lane.random)
+
+    def cross(self) -> None:
+        """Ask for a row that the consumer has by now, while it waits for ours."""
+        with suppress(psycopg.OperationalError):
+            until(lambda: self._lane.site.query(WAITING), "the consumer does not wait for the row", within_s=5)
+            self.lock(self._games[0])
