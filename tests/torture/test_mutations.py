@@ -85,6 +85,7 @@ def named(*names: str, **changes: object) -> list[Kind]:
 BEFORE_PUBLISHING = {"wires": ("publish",), "sides": (Side.BEFORE,), "games": 3}
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("mutation", "kinds", "rules"),
     [
