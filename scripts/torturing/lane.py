@@ -101,6 +101,7 @@ class Lane:
     def lock_taken(self) -> Iterator[None]:
         """End the consumer's session and hold its lock in another one."""
         with psycopg.connect(self.site.postgres.dsn, autocommit=True) as other:
+            other.execute("SET lock_timeout = '200ms'")  # if the consumer is back first, it is tried again
             self.terminate_backend()
             other.execute(TAKE_LOCK)
             yield
@@ -110,7 +111,9 @@ class Lane:
         """Hold the last of the rows that the message in hand writes."""
         games = games_in(self.raw)
         with psycopg.connect(self.site.postgres.dsn, application_name=GAME_MASTER) as other:
-            other.execute("SET deadlock_timeout = '20s'")  # so that it is the consumer who finds the deadlock
+            other.execute(
+                "SET deadlock_timeout = '20s'; SET lock_timeout = '10s'"
+            )  # so that it is the consumer who finds the deadlock
             held = Held(self, other, games)
             held.lock(games[-1])
             yield held
