@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import START, Entry, EntryId
@@ -30,6 +30,12 @@ def nothing() -> None:
     """Do nothing meanwhile."""
 
 
+READ: Final = "#"
+"""In the mark of a commit that left the offset at an entry that was read."""
+NOT_READ: Final = "~"
+"""In the mark of one that left it elsewhere: perhaps where an operator put it, which need be no entry's ID."""
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What Redis holds of a consumer: the offset as it is written, and the mark of the last commit.
@@ -44,6 +50,11 @@ class Saved:
     entry_id: EntryId = START
     committed: str | None = None
     tail: Tail | None = None
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the offset is the ID of an entry that was read, as far as is known."""
+        return self.text is not None and self.text == self.committed and READ in (self.mark or "")
 
 
 class Read(NamedTuple):

@@ -23,6 +23,8 @@ from gmhealth.core.tail import Recent, Tail
 from gmhealth.errors import Refused, Unavailable, Unusable
 from gmhealth.outages import Outages
 from gmhealth.ports import (
+    NOT_READ,
+    READ,
     Active,
     BatchDone,
     Commit,
@@ -242,8 +244,7 @@ class Worker:
     def _adopt(self, saved: Saved) -> None:
         self._saved = saved
         if self._job.moves_offset:
-            read = saved.text is not None and saved.text == saved.committed
-            self._place, self._hand, self._unseen = Place(saved.entry_id, read=read), None, True
+            self._place, self._hand, self._unseen = Place(saved.entry_id, read=saved.was_read), None, True
             self._watch(saved, saved.entry_id)
 
     def _watch(self, saved: Saved, offset: EntryId) -> None:
@@ -271,7 +272,7 @@ class Worker:
         offset = self._place.offset
         start, self._hand = self._start_again(offset), None
         tail = Tail(self._rows.timeline, start)
-        commit = replace(self._commit(None if start == offset else start, self._owing(), ()), tail=tail)
+        commit = replace(self._commit(None if start == offset else start, self._owing()), tail=tail)
         self._publish(_Unsettled(commit, FailedOver(tail.timeline, offset, start)))
 
     def _start_again(self, offset: EntryId) -> EntryId:
@@ -302,7 +303,7 @@ class Worker:
         """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""
         if self._saved is None or saved.mark == self._saved.mark:
             return False
-        ours = (saved.mark or "").startswith(f"{self._name}#")
+        ours = (saved.mark or "").startswith((f"{self._name}{READ}", f"{self._name}{NOT_READ}"))
         return self._job.moves_offset and (ours or saved.entry_id < self._saved.entry_id)
 
     def _repair(self) -> None:
@@ -310,7 +311,7 @@ class Worker:
 
         With nobody to tell about, it still leaves our mark, which shows that the new offset was adopted.
         """
-        self._publish(_Unsettled(self._commit(None, self._owing(), ()), None))
+        self._publish(_Unsettled(self._commit(None, self._owing()), None))
 
     def _owing(self) -> list[Snapshot]:
         rows = self._rows.load(self._owed) if self._owed and self._job.publish else {}
@@ -370,6 +371,7 @@ class Worker:
             batch.after.offset if self._job.moves_offset else None,
             plan.snapshots if self._job.publish else (),
             invalid if self._job.moves_offset else (),
+            read=True,
         )
         done = BatchDone(len(batch.decoded), invalid, plan, lost_races, batch.after.offset, batch.seconds)
         self._publish(_Unsettled(commit, done))
@@ -390,13 +392,18 @@ class Worker:
         self._emitted.clear()
 
     def _commit(
-        self, offset: EntryId | None, snapshots: Sequence[Snapshot], dead_letters: Sequence[InvalidEntry]
+        self,
+        offset: EntryId | None,
+        snapshots: Sequence[Snapshot],
+        dead_letters: Sequence[InvalidEntry] = (),
+        *,
+        read: bool = False,
     ) -> Commit:
         self._commits += 1
         return Commit(
             fence=self._saved if self._job.moves_offset else None,  # a replay holds the lock, and moves nothing
             offset=offset,
-            mark=f"{self._name}#{self._commits}",
+            mark=f"{self._name}{READ if read else NOT_READ}{self._commits}",
             snapshots=snapshots,
             dead_letters=dead_letters,
             failed_at_ms=self._clock_ms(),

@@ -23,7 +23,7 @@ def gap(parts: Parts, saved: Saved, state: StreamState) -> GapView | None:
     """What a consumer that started now would find broken."""
     if saved.text is None:
         return None
-    place = Place(saved.entry_id, read=saved.text == saved.committed)
+    place = Place(saved.entry_id, read=saved.was_read)
     own = parts.look.forward(parts.keys.source, place.offset.before(), place.offset, page=1)
     broken = examine(place, state, there=next(own, None) is not None)[1]
     return None if broken is None else GapView(kind=broken.kind, lost=_lost(broken), exact=False, text=_text(broken))

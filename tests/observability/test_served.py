@@ -62,10 +62,13 @@ def test_a_daemon_counts_what_it_did(url: str, redis_client: redis.Redis, pg: ps
 
 def test_a_scrape_is_a_client_of_its_own(url: str, redis_client: redis.Redis) -> None:
     eventually(lambda: _samples(url)["gmhealth_stream_up"] == 1)
-    database = redis_client.client_info()["db"]
-    clients = [each["name"] for each in redis_client.client_list() if each["db"] == str(database)]
-    assert len([name for name in clients if name.startswith("gmhealth-metrics-")]) == 1
-    assert len([name for name in clients if name.startswith("gmhealth-consume-")]) == 1
+    database = str(redis_client.client_info()["db"])
+
+    def roles() -> list[str]:
+        names = [each["name"] for each in redis_client.client_list() if each["db"] == database]
+        return sorted(name.split("-")[1] for name in names if name.startswith("gmhealth-"))
+
+    eventually(lambda: roles() == ["consume", "metrics"])
 
 
 def test_a_port_that_is_taken_ends_the_command(url: str, environ: dict[str, str]) -> None:

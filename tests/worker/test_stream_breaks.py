@@ -111,6 +111,19 @@ def test_an_offset_that_an_operator_chose_need_not_be_an_entrys(scene: Scene) ->
     assert scene.offset() == "4-0"
 
 
+def test_not_even_for_a_worker_that_starts_after_one_has_followed_it(scene: Scene) -> None:
+    actor = consumed(scene)
+    told = len(scene.snapshots())
+    scene.reset("2-7")
+    actor.worker.step()
+    actor.die()
+    scene.wait_until_alone()
+    assert scene.redis.get(KEYS.mark) is not None
+    assert breaks(scene.actor(), steps=4) == []
+    assert scene.offset() == "4-0"
+    assert min(one.occurred_at_ms for one in scene.snapshots()[told:]) == 3
+
+
 @pytest.mark.parametrize("when", When)
 def test_a_break_that_cannot_be_noted_is_noted_and_said_at_the_next_try(scene: Scene, when: When) -> None:
     actor = consumed(scene)

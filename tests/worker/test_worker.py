@@ -98,7 +98,7 @@ def test_who_owes_nothing_tells_nothing_but_leaves_its_mark(scene: Scene) -> Non
     actor.worker.step()
     assert OffsetMoved(None, "1-0", owed=0) in actor.notices
     assert scene.snapshots() == []
-    assert mark(scene) == "worker 1#2"
+    assert mark(scene) == "worker 1~2"
 
 
 def test_a_moved_offset_clears_the_debounce(scene: Scene) -> None:
@@ -121,7 +121,7 @@ def test_an_idle_worker_follows_a_moved_offset(scene: Scene) -> None:
     scene.reset("7-0")
     actor.worker.step()
     assert actor.notices == [OffsetMoved("1-0", "7-0", owed=0)]
-    assert mark(scene) == "worker 1#2"
+    assert mark(scene) == "worker 1~2"
     scene.event("8-0", "game-a", "probe_recovered")
     actor.worker.step()
     assert (scene.offset(), game(scene.pg).status) == ("8-0", "running")
