@@ -130,8 +130,16 @@ def round_trip(client: redis.Redis, *commands: Sequence[Any], meanwhile: Meanwhi
         meanwhile()
         return [_reply(connection) for _ in commands]
     except BaseException:
-        connection.disconnect()
+        hang_up(client)
         raise
+
+
+def hang_up(client: redis.Redis) -> None:
+    """Close the client's connections; the next one asks again who the primary is."""
+    connection, client.connection = client.connection, None
+    if connection is not None:
+        client.connection_pool.release(connection)
+    client.connection_pool.disconnect()
 
 
 def _reply(connection: Any) -> Any:
@@ -161,7 +169,7 @@ def translated(client: redis.Redis, what: str) -> Iterator[None]:
     except exceptions.RedisError as error:
         translation = translate(error, what)
         if isinstance(translation, Unavailable):
-            client.connection_pool.disconnect()
+            hang_up(client)
         raise translation from error
 
 
