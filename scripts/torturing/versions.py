@@ -33,7 +33,7 @@ CREATE TRIGGER keep AFTER UPDATE ON runtime_records FOR EACH ROW EXECUTE FUNCTIO
 READ: Final = """
 SELECT n, at, game_id, by, old_status, old_turn, status, turn, health FROM versions WHERE n > %s ORDER BY n
 """
-_OURS: Final = re.compile(r"gmhealth .*:(\d+)$")
+_OURS: Final = re.compile(r"gmhealth [^!]*:(\d+)(?: !.*)?")  # what it waits for may stand behind its name
 
 
 class Row(NamedTuple):
@@ -60,7 +60,7 @@ class Version(NamedTuple):
     @property
     def pid(self) -> int | None:
         """The consumer process that wrote it; None for another writer."""
-        found = _OURS.match(self.by)
+        found = _OURS.fullmatch(self.by)
         return int(found[1]) if found else None
 
     @property

@@ -89,6 +89,14 @@ def without_version(evidence: Evidence, n: int) -> Evidence:
     return replace(evidence, versions=[one for one in evidence.versions if one.n != n])
 
 
+def test_a_writer_is_known_by_its_name_whatever_it_waits_for() -> None:
+    found = clean().versions[0]
+    assert found.pid == 7
+    assert found._replace(by=f"{OURS} !OOM 1795465060 3").pid == 7
+    assert found._replace(by="gmhealth second host:8").pid == 8
+    assert found._replace(by=MASTER).pid is None
+
+
 def test_a_clean_course_is_acquitted() -> None:
     assert judged(clean()) == []
 
