@@ -129,22 +129,27 @@ class Judge:
                 self._violated("D5", f"a snapshot of {game_id}, which has no row")
             return
         version = self._record.written(step, game_id)
-        folded = self._judge_write(step, version, events)
+        folded = self._judge_write(step, version, events, sent)
         said = [one for each in folded if (one := self._judge_sent(step, version.turn, each, sent)) is not None]
         self._reports.covered(game_id, self._record.at(step), said)
         last = fold(events, self._model[game_id].status)[-1]
         self._model[game_id] = Row(last.status, self._model[game_id].turn, last.event.summary)
 
-    def _judge_write(self, step: Step, version: Version, events: Sequence[Event]) -> list[Folded]:
+    def _judge_write(
+        self, step: Step, version: Version, events: Sequence[Event], sent: Mapping[int, Sent]
+    ) -> list[Folded]:
         """I1: the rows are written when the offset passes; and they say what the events call for."""
-        folded = fold(events, version.old_status)
-        if (version.status, version.health) == (folded[-1].status, events[-1].summary):
-            return folded
-        given_way = (version.status, version.health) == (version.old_status, events[-1].summary)
-        if given_way and self._record.others(step, version) >= LOST_RACES:
-            return fold(events, version.old_status, swap=False)
-        self._violated("I1", f"{step.mark} passed {events}, and the last that was written is {version}")
-        return folded
+        ways = [fold(events, version.old_status)]
+        if self._record.others(step, version) >= LOST_RACES:
+            ways.append(fold(events, version.old_status, swap=False))
+        written = [way for way in ways if (version.status, version.health) == (way[-1].status, events[-1].summary)]
+        if not written:
+            self._violated("I1", f"{step.mark} passed {events}, and the last that was written is {version}")
+        # Both may end in the same row; what was sent tells which it was.
+        told = [
+            way for way in written if all(sent[it.event.at].status == it.status for it in way if it.event.at in sent)
+        ]
+        return [*told, *written, *ways][0]
 
     def _judge_sent(self, step: Step, turn: int, folded: Folded, sent: Mapping[int, Sent]) -> Sent | None:
         """D4, D5: a transition and another summary are told, as the row stood, and nothing else is."""

@@ -24,11 +24,11 @@ MOST_FAULTS = 120
 
 OFFSET_BEFORE_PUBLISH = (
     "adapters/redis_ledger.py",
-    "            obstacle = self._run(meanwhile, len(names), *names, *values)\n",
+    "            reply = self._run(meanwhile, len(names), *names, *head, *letters)\n",
     """
-            obstacle = self._run(meanwhile, len(names), *names, *_head(commit), self._limit, "[]")
-            if obstacle is None:
-                obstacle = self._run(nothing, len(names), *names, "free", "", "", "", commit.mark, *values[5:])
+            reply = self._run(meanwhile, len(names), *names, *head[:7], "[]", *head[8:])
+            if reply is None:
+                reply = self._run(nothing, len(names), *names, "free", "", "", "", *head[4:], *letters)
 """,
 )
 REMEMBERED_BEFORE_PUBLISH = (
