@@ -125,8 +125,7 @@ class Site:
 
     def kill_postmaster(self) -> None:
         """`kill -9` for the parent of all sessions, which end by themselves then."""
-        text = (self.postgres.directory / "data" / "postmaster.pid").read_text(encoding="utf-8")
-        os.kill(int(text.split()[0]), signal.SIGKILL)
+        _signal_postmaster(self.postgres, signal.SIGKILL)
 
     def start_postgres(self) -> None:
         """Start it again on the data it left."""
@@ -155,7 +154,14 @@ def site(directory: Path) -> Iterator[Site]:
         yield found
 
 
+def _signal_postmaster(postgres: Postgres, number: signal.Signals) -> None:
+    text = (postgres.directory / "data" / "postmaster.pid").read_text(encoding="utf-8")
+    os.kill(int(text.split()[0]), number)
+
+
 def _end(valkey: Valkey, postgres: Postgres) -> None:
+    with suppress(OSError):  # at once: the checkpoint of an orderly end can take a busy machine longer than we wait
+        _signal_postmaster(postgres, signal.SIGQUIT)
     with suppress(GmhealthError):
         server.stop_together(valkey, postgres)
     with suppress(OSError):

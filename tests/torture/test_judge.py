@@ -152,8 +152,8 @@ def test_an_operator_may_have_entries_run_again_and_the_rows_told_once_more() ->
 
 
 def test_after_three_lost_races_events_may_move_nothing_even_where_the_row_ends_the_same() -> None:
-    told = [Sent("game-0001", 5, "running", summary, at) for at, summary in ((6, "oom"), (7, "healthy"))]
-    effects = [event(6, 1, "container_oom"), event(7, 1, "probe_recovered"), commit(5, 7, *told)]
+    told = [Sent("game-0001", 5, "running", summary, at) for at, summary in ((6, "exited"), (7, "healthy"))]
+    effects: list[Fed | Step] = [event(6, 1, "container_exited"), event(7, 1, "probe_recovered"), commit(5, 7, *told)]
     back = version(6, 4.2, 1, "generation_in_progress", "running", 5, "oom", MASTER)
     ours = version(9, 5.0, 1, "running", "running", 5, "healthy")
     races = [back._replace(n=n, at=4.2 + n / 100) for n in (6, 7, 8)]
