@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gmhealth.core.entry import EntryId
+from gmhealth.ports import NOT_READ, READ
 from scripts.torturing.feed import STREAM
 from scripts.torturing.wire import RedisRequests
 
@@ -50,7 +52,7 @@ class Step:
     @property
     def worker(self) -> str:
         """Who committed this; its name has the process's ID in it."""
-        return (self.mark or "").rpartition("#")[0]
+        return re.split(f"[{READ}{NOT_READ}]", self.mark or "")[0]
 
 
 class Effects:

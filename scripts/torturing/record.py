@@ -15,7 +15,7 @@ from scripts.torturing.effects import Fed, Step
 from scripts.torturing.proxy import Published
 from scripts.torturing.versions import Row, Version
 
-MARK: Final = re.compile(rb"[^ ]+:\d+:[0-9a-f]+#\d+")
+MARK: Final = re.compile(rb"[^ ]+:\d+:[0-9a-f]+[#~]\d+")
 
 
 @dataclass(frozen=True, slots=True)
