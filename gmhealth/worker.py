@@ -331,7 +331,7 @@ class Worker:
             return
         if self._job.moves_offset:
             self._watch(saved, before)
-        if not (read.entries and read.unbroken):
+        if not (read.entries and read.unbroken) or self._place.anew:
             self._examine(read)
         if self._place.offset < before:
             # Another stream has taken this one's place: read that from its beginning.

@@ -97,6 +97,11 @@ class Place:
     read: bool = False
     gone: bool = False
 
+    @property
+    def anew(self) -> bool:
+        """Whether this is the beginning of a stream that took another's place: `count` of its entries are lost."""
+        return self.offset == START and self.count is not None
+
     def past(self, entries: Sequence[Entry]) -> Place:
         """The place after `entries`, which were read from here."""
         last = EntryId.parse(entries[-1][0]) or self.offset
@@ -108,7 +113,7 @@ def examine(
 ) -> tuple[Place, Break | None]:
     """Judge `state`, looked at after `hand` was read from `place`: where to read on from, and what broke, if anything.
 
-    Called when the entry at `place` is no longer `there`, and whenever a read found nothing.
+    Called when the entry at `place` is no longer `there`, at a place `anew`, and whenever a read found nothing.
     """
     if not state.exists:
         return _gone(place)
@@ -116,7 +121,7 @@ def examine(
         return Place(), StreamBehind(place.offset, state.last_generated)
     if place.offset != START and _is_another(place, state, there=there):
         if place.gone:
-            return Place(START, 0), None
+            return Place(START, None if state.gone is None else 0), None
         lost = state.gone or 0
         return Place(START, lost), StreamReplaced(place.offset, state.first, lost)
     if not hand and (state.last is None or state.last <= place.offset):
@@ -159,7 +164,7 @@ def _at_the_end(place: Place, state: StreamState) -> tuple[Place, Break | None]:
 
 def _trimmed(place: Place, state: StreamState, hand: Sequence[Entry]) -> tuple[Place, Break | None]:
     """Trimming starts at the oldest entry: where one before the offset survives, nothing after it was trimmed."""
-    if place.offset == START or (state.first is not None and state.first <= place.offset):
+    if place == Place() or (state.first is not None and state.first <= place.offset):
         return place, None
     oldest = EntryId.parse(hand[0][0]) if hand else state.first
     if state.gone is None or oldest != state.first:  # not counted, or trimmed on since `hand` was read

@@ -202,8 +202,17 @@ def test_a_new_stream_that_has_passed_the_offset_is_read_from_its_start() -> Non
 @pytest.mark.parametrize("added", [4, None])
 def test_the_successor_of_a_stream_that_was_gone_is_read_from_its_start(added: int | None) -> None:
     successor = replace(REUSED, entries_added=added)
-    assert examine(at(50, gone=True), successor, hand(60, 60), there=False) == (Place(START, 0), None)
+    begun = Place(START, 0 if added else None)
+    assert examine(at(50, gone=True), successor, hand(60, 60), there=False) == (begun, None)
     assert examine(at(50, gone=True), successor, hand(60, 60), there=True)[1] is None, "it was put back"
+
+
+def test_what_a_new_stream_loses_before_it_is_read_is_counted() -> None:
+    anew, trimmed = Place(START, 2), stream(5, 10, added=10)
+    assert anew.anew
+    assert examine(anew, trimmed, hand(5, 10), there=True) == (Place(START, 4), lost(0, 5, 2, exact=True))
+    assert not Place().anew
+    assert examine(Place(), trimmed, hand(5, 10), there=True) == (Place(), None), "nobody knows what was there before"
 
 
 def test_a_place_moves_to_the_last_entry_and_counts_them_if_it_counts() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gmhealth.core.continuity import Break, EntriesLost, StreamBehind, StreamGone, StreamReplaced
-from gmhealth.core.entry import EntryId
+from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Active, Notice, RolledBack
@@ -102,6 +102,17 @@ def test_the_successor_of_a_removed_stream_is_read_from_its_start_without_anothe
     assert breaks(actor, steps=4) == []
     assert scene.offset() == "9-0"
     assert scene.snapshots()[-1].occurred_at_ms == 25
+
+
+def test_what_another_stream_loses_before_it_is_read_is_said(scene: Scene) -> None:
+    actor = consumed(scene)
+    scene.redis.delete("events")
+    for each in range(5, 14):
+        scene.event(f"{each}-0", "game-a", "container_oom", each)
+    assert breaks(actor, steps=1) == [StreamReplaced(EntryId(4, 0), EntryId(5, 0), 0)]
+    scene.redis.xtrim("events", minid="7-0", approximate=False)
+    assert said_at_once_and_once(actor) == EntriesLost(START, EntryId(7, 0), 2, exact=True)
+    assert scene.offset() == "13-0"
 
 
 def test_an_offset_that_an_operator_chose_need_not_be_an_entrys(scene: Scene) -> None:
