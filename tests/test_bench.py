@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,25 @@ def test_a_wrong_result_fails_the_bench(monkeypatch: pytest.MonkeyPatch, capsys:
     arguments = ["--quick", "--only", "drain", "--entries", "300", "--games", "20", "--rounds", "1"]
     assert bench.main(arguments) == 1
     assert "snapshot 7 is another one" in capsys.readouterr().err
+
+
+def test_an_interrupt_keeps_what_was_measured_before_it(
+    running: Servers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sections(*_: object) -> Iterator[Line]:
+        yield Line("drain", "gmhealth", "entries/s", (7.0,))
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def same() -> Iterator[Servers]:
+        yield running
+
+    monkeypatch.setattr(bench, "servers", same)
+    monkeypatch.setattr(bench, "SECTIONS", {"drain": sections, "growth": sections})
+    assert bench.main([]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.count("| drain") == 1
+    assert shown.err == "bench: drain: interrupted; the table has what was measured before it\n"
 
 
 def test_failure_modes_tell_lost_events_from_none(running: Servers) -> None:

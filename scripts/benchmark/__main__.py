@@ -63,7 +63,7 @@ def scale_of(options: argparse.Namespace) -> Scale:
 
 
 def measure(names: Sequence[str], available: Mapping[str, Section], running: Servers, scale: Scale) -> Measured:
-    """Measure section by section; one that fails costs its own lines only."""
+    """Measure section by section; one that fails costs its own lines only, and an interrupt those still to come."""
     lines: list[Line | Skipped] = []
     failures: list[str] = []
     for name in names:
@@ -71,6 +71,9 @@ def measure(names: Sequence[str], available: Mapping[str, Section], running: Ser
             lines.extend(available[name](running, scale))
         except (Differs, Failed) as error:
             failures.append(f"{name}: {error}")
+        except KeyboardInterrupt:
+            failures.append(f"{name}: interrupted; the table has what was measured before it")
+            break
     return lines, failures
 
 
