@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis_reset import RedisReset
     from gmhealth.adapters.redis_stream import RedisStream
     from gmhealth.embedded import EmbeddedServers
+    from gmhealth.job import Job
     from gmhealth.ports import Ledger, Observer, Rows, Stream
-    from gmhealth.worker import Job, Worker
+from gmhealth.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry, decode
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.core.tail import Recent, Tail
+from gmhealth.core.tail import Tail
 from gmhealth.errors import Refused, Unavailable, Unusable
+from gmhealth.failover import Failover
+from gmhealth.job import Job
 from gmhealth.outages import Outages
 from gmhealth.ports import (
     NOT_READ,
@@ -49,32 +51,6 @@ from gmhealth.writer import Writer
 
 KEEP_ALIVE_S: Final = 1.0
 """A session that is used less often than this is taken for frozen (design 3.4)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to run: from where, to where, and with which effects.
-
-    `start` None: after the saved offset, which then moves with every batch. `until` None: for ever. `rate`: at most so
-    many entries a second. `tries`: give up after so many failures in a row; None: never. `rerun_ms`: what was written
-    in the last so many milliseconds is run again after a failover of PostgreSQL.
-    """
-
-    start: EntryId | None = None
-    until: EntryId | None = None
-    batch_size: int = 5000
-    block_ms: int = 500
-    games: frozenset[str] | None = None
-    swap: bool = True
-    publish: bool = True
-    rate: float | None = None
-    tries: int | None = None
-    rerun_ms: int = 60_000
-
-    @property
-    def moves_offset(self) -> bool:
-        """Whether each batch saves its last ID; a replay never does (design 4)."""
-        return self.start is None
 
 
 @dataclass(slots=True)
@@ -128,8 +104,7 @@ class Worker:
         self._unseen = True  # whether nobody has looked yet if the stream leads on from the place: not to wait first
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
-        self._recent = Recent(job.rerun_ms)
-        self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that it goes with
+        self._failover = Failover(stream, rows, job, name, clock_ms)
         self._last_break: Break | None = None
         self._outages = Outages(ledger, rows, clock_ms)
         self._commits = 0
@@ -167,7 +142,7 @@ class Worker:
             if self._locked():
                 if self._in_doubt:
                     self._settle()
-                if self._failed_over:
+                if self._failover.of_postgres:
                     self._begin_again()
                 if self._owed and self._hand is None:
                     self._repair()
@@ -198,7 +173,7 @@ class Worker:
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
         saved = self._ledger.saved()  # a standby is one only while both servers answer
-        self._watch(saved, saved.entry_id)
+        self._failover.watch(saved, saved.entry_id)
         if not self._standing_by:
             self._observe(Standby(holder))
         self._standing_by = True
@@ -245,24 +220,7 @@ class Worker:
         self._saved = saved
         if self._job.moves_offset:
             self._place, self._hand, self._unseen = Place(saved.entry_id, read=saved.was_read), None, True
-            self._watch(saved, saved.entry_id)
-
-    def _watch(self, saved: Saved, offset: EntryId) -> None:
-        """Keep the tail of what was applied in view, by this worker or by the one that it may take over from."""
-        now = (saved.text, saved.mark)
-        if now != self._watched:
-            moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
-            timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
-            since = saved.entry_id if saved.tail is None or moved else saved.tail.since
-            self._recent.begin(Tail(timeline, since), offset, self._clock_ms())
-            self._watched = now
-        elif not self._failed_over:
-            self._recent.pass_time(offset, self._clock_ms())
-
-    @property
-    def _failed_over(self) -> bool:
-        then, now = self._recent.tail.timeline if self._recent.tail is not None else "", self._rows.timeline
-        return self._job.moves_offset and "" not in (then, now) and then != now
+            self._failover.watch(saved, saved.entry_id)
 
     def _begin_again(self) -> None:
         """Set the offset back over what the last timeline's end may have had, and this one has not (design 3.4).
@@ -270,18 +228,9 @@ class Worker:
         It is one fenced commit: whoever reads on from there, however often this worker dies, runs all of it.
         """
         offset = self._place.offset
-        start, self._hand = self._start_again(offset), None
-        tail = Tail(self._rows.timeline, start)
-        commit = replace(self._commit(None if start == offset else start, self._owing()), tail=tail)
-        self._publish(_Unsettled(commit, FailedOver(tail.timeline, offset, start)))
-
-    def _start_again(self, offset: EntryId) -> EntryId:
-        since = self._recent.tail.since if self._recent.tail is not None else offset
-        if since >= offset or not self._stream.read_range(since, offset, 1).entries:
-            return offset
-        first = self._stream.state().first
-        # What was trimmed since it was applied is no loss that I9 means: START is before whatever is left.
-        return since if first is not None and first <= since else START
+        tail, self._hand = self._failover.to_run_again(offset), None
+        commit = replace(self._commit(None if tail.since == offset else tail.since, self._owing()), tail=tail)
+        self._publish(_Unsettled(commit, FailedOver(tail.timeline, offset, tail.since)))
 
     def _follow(self, saved: Saved) -> None:
         """Somebody else moved the offset, or wrote: they win (I6).
@@ -290,21 +239,14 @@ class Worker:
         answer each other's marks for ever.
         """
         self._owe_skipped(saved)
-        old, moved, rolled_back = self._fence, self._moved(saved), self._rolled_back(saved)
+        old, moved, rolled_back = self._fence, self._moved(saved), self._failover.of_redis(self._saved, saved)
         if rolled_back:
-            self._owed = {**self._recent.untold(), **self._owed}
+            self._owed = {**self._failover.untold(), **self._owed}
         self._adopt(saved)
         self._forget_all()
         self._observe((RolledBack if rolled_back else OffsetMoved)(old, saved.text, len(self._owed)))
         if self._hand is None and (moved or self._owed):
             self._repair()
-
-    def _rolled_back(self, saved: Saved) -> bool:
-        """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""
-        if self._saved is None or saved.mark == self._saved.mark:
-            return False
-        ours = (saved.mark or "").startswith((f"{self._name}{READ}", f"{self._name}{NOT_READ}"))
-        return self._job.moves_offset and (ours or saved.entry_id < self._saved.entry_id)
 
     def _repair(self) -> None:
         """Tell about games whose status we moved and never reported: their rows as they are now (I3, I6).
@@ -330,12 +272,12 @@ class Worker:
             self._follow(saved)
             return
         if self._job.moves_offset:
-            self._watch(saved, before)
+            self._failover.watch(saved, before)
         if not (read.entries and read.unbroken) or self._place.anew:
             self._examine(read)
         if self._place.offset < before:
             # Another stream has taken this one's place: read that from its beginning.
-            self._recent.begin(Tail(self._rows.timeline, START), START, self._clock_ms())
+            self._failover.begin(Tail(self._rows.timeline, START))
             return
         if read.entries:
             self._hand = _Batch(reading.decoded, self._place.past(read.entries), seconds={"decode": reading.decode_s})
@@ -407,7 +349,7 @@ class Worker:
             snapshots=snapshots,
             dead_letters=dead_letters,
             failed_at_ms=self._clock_ms(),
-            tail=self._recent.tail,
+            tail=self._failover.tail,
         )
 
     def _publish(self, unsettled: _Unsettled) -> None:
@@ -427,12 +369,11 @@ class Worker:
         offset = commit.offset
         text, place = (self._fence, self._place.offset) if offset is None else (str(offset), offset)
         self._saved = Saved(text, commit.mark, place)
-        self._watched = (text, commit.mark)
-        self._recent.tell(self._owed)
+        self._failover.applied(self._saved, self._owed)
         self._owed.clear()
         done = settled.done
         if isinstance(done, FailedOver) and commit.tail is not None:
-            self._recent.begin(commit.tail, done.start, self._clock_ms())
+            self._failover.begin(commit.tail)
             self._place = Place(done.start) if done.start < done.offset else self._place
             self._observe(done)
         if not isinstance(done, BatchDone) or self._hand is None:

@@ -48,7 +48,7 @@ def consume(
     refuses instead (exit 4).
     """
     from gmhealth import bootstrap
-    from gmhealth.worker import Job
+    from gmhealth.job import Job
 
     settings = settings_of(ctx, batch_size=batch_size, metrics_addr=metrics_addr)
     with stop_on_signals() as asked, bootstrap.servers(settings, os.environ) as where:

@@ -19,7 +19,7 @@ from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.games import GamePlanView, ResetView
 from gmhealth.errors import Refused
-from gmhealth.worker import Job
+from gmhealth.job import Job
 
 if TYPE_CHECKING:
     from gmhealth.cli.session import Session

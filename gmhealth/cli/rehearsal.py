@@ -12,8 +12,8 @@ from gmhealth.cli.views.games import GamePlanView
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.plan import Outcome, Row
+from gmhealth.job import Job
 from gmhealth.ports import BatchDone, Notice, Stop
-from gmhealth.worker import Job
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts

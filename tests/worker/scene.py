@@ -18,8 +18,9 @@ from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
 from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.snapshot import Snapshot
+from gmhealth.job import Job
 from gmhealth.ports import Active, Commit, Idle, Notice, Standby
-from gmhealth.worker import Job, Worker
+from gmhealth.worker import Worker
 from tests.eventually import eventually
 from tests.servers import connect_redis
 from tests.worker.faulty import Boundaries, FaultyLedger, FaultyRows, FaultyStream

@@ -8,8 +8,8 @@ import pytest
 
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused, Unavailable
+from gmhealth.job import Job
 from gmhealth.ports import Notice
-from gmhealth.worker import Job
 from tests.games import Game, add_game, game, games
 from tests.worker.faulty import Boundaries, Fault, When
 from tests.worker.scene import Actor, Scene

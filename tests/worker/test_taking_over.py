@@ -10,8 +10,8 @@ from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
+from gmhealth.job import Job
 from gmhealth.ports import Saved
-from gmhealth.worker import Job
 from tests.games import add_game
 from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When
 from tests.worker.scene import KEYS, Actor, Scene

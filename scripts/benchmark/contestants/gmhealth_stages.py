@@ -19,9 +19,9 @@ from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import Decoded, HealthEvent, decode
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row, fold
+from gmhealth.job import Job
 from gmhealth.ports import BatchDone, Commit, Notice
 from gmhealth.settings import load_settings
-from gmhealth.worker import Job
 from scripts.benchmark.task import report, task
 
 ALONE_BATCHES = 20

@@ -6,10 +6,10 @@ import time
 from threading import Event
 
 from gmhealth import bootstrap
+from gmhealth.job import Job
 from gmhealth.observability.logs import set_up
 from gmhealth.observability.narrator import narrate
 from gmhealth.settings import load_settings
-from gmhealth.worker import Job
 from scripts.benchmark.task import report, task
 
 

@@ -1,0 +1,74 @@
+"""Noticing that a promoted server lacks what was done last, and knowing what to do or to say again (design 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.tail import Recent, Tail
+from gmhealth.job import Job
+from gmhealth.ports import NOT_READ, READ, Rows, Saved, Stream
+
+
+class Failover:
+    """Keeps the tail of what was applied in view, by the worker called `name` or by one that it may take over from."""
+
+    def __init__(self, stream: Stream, rows: Rows, job: Job, name: str, clock_ms: Callable[[], int]) -> None:
+        self._stream, self._rows, self._job, self._name, self._clock_ms = stream, rows, job, name, clock_ms
+        self._recent = Recent(job.rerun_ms)
+        self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that the tail goes with
+
+    @property
+    def tail(self) -> Tail | None:
+        """What was applied lately; None as long as nobody knows."""
+        return self._recent.tail
+
+    @property
+    def of_postgres(self) -> bool:
+        """Whether PostgreSQL is on another timeline than what was applied lately."""
+        then, now = self.tail.timeline if self.tail is not None else "", self._rows.timeline
+        return self._job.moves_offset and "" not in (then, now) and then != now
+
+    def of_redis(self, ours: Saved | None, saved: Saved) -> bool:
+        """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""
+        if ours is None or saved.mark == ours.mark:
+            return False
+        by_us = (saved.mark or "").startswith((f"{self._name}{READ}", f"{self._name}{NOT_READ}"))
+        return self._job.moves_offset and (by_us or saved.entry_id < ours.entry_id)
+
+    def watch(self, saved: Saved, offset: EntryId) -> None:
+        """Take note of what Redis has `saved`, before anything after `offset` is applied."""
+        now = (saved.text, saved.mark)
+        if now != self._watched:
+            moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
+            timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
+            since = saved.entry_id if saved.tail is None or moved else saved.tail.since
+            self._recent.begin(Tail(timeline, since), offset, self._clock_ms())
+            self._watched = now
+        elif not self.of_postgres:
+            self._recent.pass_time(offset, self._clock_ms())
+
+    def applied(self, saved: Saved, told: Mapping[str, int]) -> None:
+        """Take note of our own commit, which `told` the new statuses of these games."""
+        self._watched = (saved.text, saved.mark)
+        self._recent.tell(told)
+
+    def begin(self, tail: Tail) -> None:
+        """Take it that nothing was applied lately: go on with `tail`, which is empty as yet."""
+        self._recent.begin(tail, tail.since, self._clock_ms())
+
+    def untold(self) -> dict[str, int]:
+        """Take it that Lobby has not heard of what was told lately: the games, with the time it happened."""
+        return self._recent.untold()
+
+    def to_run_again(self, offset: EntryId) -> Tail:
+        """The entries up to `offset` whose rows the last timeline may have taken with it."""
+        return Tail(self._rows.timeline, self._first_after(offset))
+
+    def _first_after(self, offset: EntryId) -> EntryId:
+        since = self.tail.since if self.tail is not None else offset
+        if since >= offset or not self._stream.read_range(since, offset, 1).entries:
+            return offset
+        first = self._stream.state().first
+        # What was trimmed since it was applied is no loss that I9 means: START is before whatever is left.
+        return since if first is not None and first <= since else START
