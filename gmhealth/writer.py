@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from gmhealth.core.events import HealthEvent
@@ -11,8 +12,11 @@ from gmhealth.ports import Meanwhile, Rows, nothing
 
 GUARDED_TRIES: Final = 3
 """After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
-REMEMBERED: Final = 10_000
-"""So many rows are remembered as the last write left them."""
+REMEMBERED: Final = 100_000
+"""About so many rows are remembered as the last write left them: some 60 bytes each, as their `Row`s are shared."""
+
+_row = lru_cache(maxsize=10_000)(Row)
+"""The one `Row` of a status, a turn and a summary: most games share theirs with others."""
 
 
 class Writer:
@@ -84,12 +88,10 @@ class Writer:
         return plan, lost
 
     def _remember(self, changes: Sequence[Change], lost: frozenset[str]) -> None:
-        if len(self._remembered) + len(changes) > REMEMBERED:
+        if len(self._remembered) > REMEMBERED:
             self._remembered.clear()
-        left = {
-            change.game_id: Row(change.status, change.current_turn, change.summary) for change in changes[:REMEMBERED]
-        }
-        self._remembered.update(left)
+        for change in changes:
+            self._remembered[change.game_id] = _row(change.status, change.current_turn, change.summary)
         self.forget(lost)
 
     def _give_way(
