@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmark import __main__ as bench
-from scripts.benchmark import rounds, throughput
+from scripts.benchmark import rounds, stages, throughput
 from scripts.benchmark.failures.scenarios import SCENARIOS
 from scripts.benchmark.failures.subjects import gmhealth, plain_loop
 from scripts.benchmark.failures.trial import GAMES, trial
@@ -84,6 +84,16 @@ def test_every_section_of_the_full_table_runs(running: Servers, monkeypatch: pyt
     assert Skipped("drain", "FastStream", "no network") in lines
     assert {line.section for line in lines if isinstance(line, Line)} >= {"drain", "growth", "peak memory", "idle"}
     assert len(table(lines).splitlines()) > len(lines)
+
+
+def test_the_profile_accounts_for_all_of_the_time(running: Servers) -> None:
+    (result,) = found = stages.profile(running, TINY, batch_size=100)
+    per_entry = result.details["per_entry"]
+    assert set(per_entry["wall"]) == set(stages.STAGES)
+    assert all(seconds >= 0 for seconds in per_entry["wall"].values())
+    assert sum(per_entry["wall"].values()) < result.seconds / TINY.entries
+    assert set(per_entry["servers"]) == {"Redis", "PostgreSQL"}
+    assert stages.table(found).splitlines()[-1].startswith("CPU per event: gmhealth ")
 
 
 def _lose_a_snapshot(site: Site) -> None:

@@ -46,7 +46,14 @@ def table(results: Sequence[Result]) -> str:
         f"batches of {details['batch_size']:,}; {details['changes']:.2f} rows written"
         f" and {details['snapshots']:.2f} snapshots sent per event"
     )
-    return "\n".join([*aligned([head, *rows]), "", counts])
+    return "\n".join([*aligned([head, *rows]), "", counts, _floor(sum(cpu.values()), _medians(results, "servers"))])
+
+
+def _floor(ours: float, servers: Mapping[str, float]) -> str:
+    """Say what no order of work on two cores passes."""
+    shares = ", ".join(f"{name} {each:.2f}" for name, each in servers.items())
+    total = ours + sum(servers.values())
+    return f"CPU per event: gmhealth {ours:.2f}, {shares}, {total:.2f} in all: at least {total / 2:.2f} µs on two cores"
 
 
 def _medians(results: Sequence[Result], kind: str) -> dict[str, float]:

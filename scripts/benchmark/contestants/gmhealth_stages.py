@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, TypeVar
+from unittest import mock
 
-from gmhealth import bootstrap
+from gmhealth import bootstrap, writer
 from gmhealth.bootstrap import Parts
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import Decoded, HealthEvent, decode
@@ -21,36 +22,53 @@ from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row, fold
 from gmhealth.job import Job
 from gmhealth.ports import BatchDone, Commit, Notice
+from gmhealth.reader import Reading
 from gmhealth.settings import load_settings
+from scripts.benchmark.servers_cpu import servers_cpu
 from scripts.benchmark.task import report, task
 
 ALONE_BATCHES = 20
-LOAD_FOLD_WRITE = "load, fold and write"
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds per stage, and of these the seconds that this process computed."""
+    """Seconds per stage, and of these the seconds that this process computed.
+
+    What is done while a server works (reading and decoding the next batch) counts for itself, and not for the stage
+    that it is done in.
+    """
 
     wall: dict[str, float] = field(default_factory=dict)
     cpu: dict[str, float] = field(default_factory=dict)
+    _inner: tuple[float, float] = (0.0, 0.0)
+
+    def time(self, stage: str, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Call, and count the time."""
+        outer, self._inner = self._inner, (0.0, 0.0)
+        began, began_cpu = time.perf_counter(), time.thread_time()
+        result = call(*arguments, **options)
+        wall, cpu = time.perf_counter() - began, time.thread_time() - began_cpu
+        self.wall[stage] = self.wall.get(stage, 0.0) + wall - self._inner[0]
+        self.cpu[stage] = self.cpu.get(stage, 0.0) + cpu - self._inner[1]
+        self._inner = (outer[0] + wall, outer[1] + cpu)
+        return result
+
+    def clocked(self, stage: str, call: Callable[..., T]) -> Callable[..., T]:
+        """`call` with a clock around it."""
+        return lambda *arguments, **options: self.time(stage, call, *arguments, **options)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was written and sent."""
+
     changes: int = 0
     snapshots: int = 0
 
-    def time(self, stage: str, call: Callable[..., T], *arguments: Any) -> T:
-        """Call, and count the time."""
-        wall, cpu = time.perf_counter(), time.thread_time()
-        result = call(*arguments)
-        self.wall[stage] = self.wall.get(stage, 0.0) + time.perf_counter() - wall
-        self.cpu[stage] = self.cpu.get(stage, 0.0) + time.thread_time() - cpu
-        return result
-
     def observe(self, notice: Notice) -> None:
-        """Take over what the worker measured itself."""
+        """Count a batch."""
         if isinstance(notice, BatchDone):
-            for stage, name in (("decode", "decode"), (LOAD_FOLD_WRITE, "write")):
-                self.wall[stage] = self.wall.get(stage, 0.0) + notice.seconds[name]
             self.changes += len(notice.plan.changes)
             self.snapshots += len(notice.plan.snapshots)
 
@@ -65,10 +83,10 @@ class Clocked:
         method = getattr(self._adapter, name)
         if name not in self._stages:
             return method
-        return lambda *arguments: self._clock.time(self._stages[name], method, *arguments)
+        return self._clock.clocked(self._stages[name], method)
 
 
-def together(parts: Parts, job: Job) -> Clock:
+def together(parts: Parts, job: Job, tally: Tally) -> Clock:
     """Run the worker; `rest` is what no stage accounts for."""
     clock = Clock()
     ports: dict[str, Any] = {
@@ -76,12 +94,11 @@ def together(parts: Parts, job: Job) -> Clock:
         "ledger": Clocked(parts.ledger, clock, commit="publish"),
         "rows": Clocked(parts.rows, clock, load="load", write="write"),
     }
-    wall, cpu = time.perf_counter(), time.thread_time()
-    bootstrap.worker(replace(parts, **ports), job, clock.observe).run(Event())
-    wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
-    clock.wall["fold"] = clock.wall.pop(LOAD_FOLD_WRITE) - clock.wall["load"] - clock.wall["write"]
-    clock.wall["rest"] = wall - sum(clock.wall.values())
-    clock.cpu["decode, fold, rest"] = cpu - sum(clock.cpu.values())
+    with (
+        mock.patch.object(Reading, "decode", clock.clocked("decode", Reading.decode)),
+        mock.patch.object(writer, "fold", clock.clocked("fold", fold)),
+    ):
+        clock.time("rest", bootstrap.worker(replace(parts, **ports), job, tally.observe).run, Event())
     return clock
 
 
@@ -124,16 +141,18 @@ def main() -> None:
     job = task()
     environ = {"GMHEALTH_REDIS_URL": job.redis_url, "GMHEALTH_POSTGRES_DSN": job.postgres_dsn}
     settings = load_settings(environ, {"batch_size": job.batch_size}, None)
-    began = time.perf_counter()
+    began, tally = time.perf_counter(), Tally()
     with bootstrap.servers(settings, environ) as where, bootstrap.connected(settings, where, "consume") as parts:
         until = parts.stream.state().last_generated
-        clock = together(parts, Job(until=until, batch_size=settings.batch_size))
+        with servers_cpu(job.redis_url, job.postgres_dsn) as servers:
+            clock = together(parts, Job(until=until, batch_size=settings.batch_size), tally)
         per_entry = {
             "wall": {stage: seconds / job.entries for stage, seconds in clock.wall.items()},
             "cpu": {stage: seconds / job.entries for stage, seconds in clock.cpu.items()},
             "alone": alone(parts, until, settings.batch_size),
+            "servers": {name: seconds / job.entries for name, seconds in servers.items()},
         }
-    counts = {"changes": clock.changes / job.entries, "snapshots": clock.snapshots / job.entries}
+    counts = {"changes": tally.changes / job.entries, "snapshots": tally.snapshots / job.entries}
     report(began, batch_size=settings.batch_size, per_entry=per_entry, **counts)
 
 
