@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis_stream import RedisStream
     from gmhealth.embedded import EmbeddedServers
     from gmhealth.job import Job
-    from gmhealth.ports import Ledger, Observer, Rows, Stream
+    from gmhealth.notices import Observer
+    from gmhealth.ports import Ledger, Rows, Stream
 from gmhealth.worker import Worker
 
 

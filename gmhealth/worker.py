@@ -23,29 +23,20 @@ from gmhealth.core.tail import Tail
 from gmhealth.errors import Refused, Unavailable, Unusable
 from gmhealth.failover import Failover
 from gmhealth.job import Job
-from gmhealth.outages import Outages
-from gmhealth.ports import (
-    NOT_READ,
-    READ,
+from gmhealth.notices import (
     Active,
     BatchDone,
-    Commit,
     FailedOver,
     Idle,
-    Ledger,
-    Lock,
     Observer,
     OffsetMoved,
-    Read,
     Recovered,
     RolledBack,
-    Rows,
-    Saved,
     Standby,
-    Stop,
-    Stream,
     Waiting,
 )
+from gmhealth.outages import Outages
+from gmhealth.ports import NOT_READ, READ, Commit, Ledger, Lock, Read, Rows, Saved, Stop, Stream
 from gmhealth.reader import Reader
 from gmhealth.writer import Writer
 

@@ -17,9 +17,10 @@ from gmhealth.cli.signals import stop_on_signals
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts, Servers
     from gmhealth.embedded import EmbeddedServers
+    from gmhealth.notices import Observer
     from gmhealth.observability.lag_watch import Unread
     from gmhealth.observability.pulse import Pulse
-    from gmhealth.ports import Observer, Stop
+    from gmhealth.ports import Stop
     from gmhealth.settings import Settings
 
 

@@ -13,7 +13,8 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.plan import Outcome, Row
 from gmhealth.job import Job
-from gmhealth.ports import BatchDone, Notice, Stop
+from gmhealth.notices import BatchDone, Notice
+from gmhealth.ports import Stop
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts

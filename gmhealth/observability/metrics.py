@@ -19,8 +19,7 @@ from gmhealth.core.events import EventType, Reason
 from gmhealth.core.health_state import Health
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.plan import Outcome
-from gmhealth.observability.pulse import Role
-from gmhealth.ports import (
+from gmhealth.notices import (
     Active,
     BatchDone,
     FailedOver,
@@ -32,6 +31,7 @@ from gmhealth.ports import (
     Standby,
     Waiting,
 )
+from gmhealth.observability.pulse import Role
 
 
 class Metric(NamedTuple):

@@ -12,8 +12,7 @@ from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, Stre
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.plan import Outcome
-from gmhealth.observability.logs import LOGGER, log
-from gmhealth.ports import (
+from gmhealth.notices import (
     Active,
     BatchDone,
     FailedOver,
@@ -25,6 +24,7 @@ from gmhealth.ports import (
     Standby,
     Waiting,
 )
+from gmhealth.observability.logs import LOGGER, log
 
 MESSAGES = {
     Active: (INFO, "consuming"),

@@ -11,21 +11,11 @@ import redis
 from gmhealth.adapters import postgres_connection, redis_connection
 from gmhealth.adapters.postgres_connection import Connection
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
+from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.embedded import EmbeddedServers, embedded_servers
+from tests.ledger_keys import KEYS
 from tests.servers import connect_redis
-
-KEYS = LedgerKeys(
-    source="events",
-    offset="offset",
-    mark="mark",
-    snapshots="lobby",
-    dead_letters="dead",
-    dropped="dropped",
-    last_break="break",
-    waiting="waiting",
-)
 
 RowsWith: TypeAlias = Callable[..., PostgresRows]
 

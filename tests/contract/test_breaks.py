@@ -11,7 +11,7 @@ from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.continuity import BREAKS, Break, EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Unusable
-from tests.contract.conftest import KEYS
+from tests.ledger_keys import KEYS
 
 AT = EntryId(2**64 - 1, 7)
 KEPT: list[Break] = [

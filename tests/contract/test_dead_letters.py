@@ -10,7 +10,7 @@ from gmhealth.core.entry import Entry
 from gmhealth.core.events import InvalidEntry, Reason
 from gmhealth.core.netstring import unpack
 from gmhealth.ports import Commit, Dropped
-from tests.contract.conftest import KEYS
+from tests.ledger_keys import KEYS
 from tests.streams import raw_entries, text
 
 

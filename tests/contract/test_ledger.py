@@ -16,8 +16,8 @@ from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Saved
-from tests.contract.conftest import KEYS
 from tests.eventually import eventually
+from tests.ledger_keys import KEYS
 from tests.streams import everything, raw_entries
 
 SNAPSHOTS = [

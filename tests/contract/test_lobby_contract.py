@@ -15,7 +15,7 @@ import redis
 from gmhealth import bootstrap
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.job import Job
-from gmhealth.ports import Notice
+from gmhealth.notices import Notice
 from gmhealth.settings import Secret, Settings
 from tests import incident
 

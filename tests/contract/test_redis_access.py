@@ -11,7 +11,7 @@ from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, Unusable
 from gmhealth.ports import Commit, Saved
 from tests.canary import CANARY, shown
-from tests.contract.conftest import KEYS
+from tests.ledger_keys import KEYS
 
 
 def ledger_over(url: str, password: str | None = None) -> RedisLedger:

@@ -12,8 +12,8 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
 from gmhealth.ports import Commit, Saved
-from tests.contract.conftest import KEYS
 from tests.contract.doubles import losing_the_answer_to, saying
+from tests.ledger_keys import KEYS
 
 COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [], 1)
 

@@ -18,8 +18,8 @@ from gmhealth.core.snapshot import Snapshot
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import Unavailable, Unusable
 from gmhealth.ports import Commit, Saved
-from tests.contract.conftest import KEYS
 from tests.eventually import eventually
+from tests.ledger_keys import KEYS
 from tests.servers import connect_redis
 
 COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [], 1)

@@ -17,8 +17,8 @@ from gmhealth.core.entry import EntryId
 from gmhealth.embedded import EmbeddedServers, embedded_servers
 from gmhealth.errors import Unavailable, Unusable
 from gmhealth.ports import Saved
-from tests.contract.conftest import KEYS
 from tests.eventually import eventually
+from tests.ledger_keys import KEYS
 from tests.servers import connect_redis
 
 

@@ -13,8 +13,8 @@ from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, EntryId
 from gmhealth.errors import Unusable
 from gmhealth.ports import Read
-from tests.contract.conftest import KEYS
 from tests.eventually import eventually
+from tests.ledger_keys import KEYS
 
 END = EntryId(2**64 - 1, 2**64 - 1)
 

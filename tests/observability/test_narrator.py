@@ -11,9 +11,7 @@ import pytest
 
 from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.events import EventType, InvalidEntry, Reason
-from gmhealth.observability.logs import LOGGER
-from gmhealth.observability.narrator import narrate, narrate_trouble
-from gmhealth.ports import (
+from gmhealth.notices import (
     Active,
     BatchDone,
     FailedOver,
@@ -25,6 +23,8 @@ from gmhealth.ports import (
     Standby,
     Waiting,
 )
+from gmhealth.observability.logs import LOGGER
+from gmhealth.observability.narrator import narrate, narrate_trouble
 from tests.observability.notices import LAST, batch, event
 
 

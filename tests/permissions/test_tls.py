@@ -99,36 +99,36 @@ def test_postgres_wants_a_certificate_of_ours(
     assert done.stderr.startswith("gmhealth: PostgreSQL ")
 
 
-def test_a_server_with_a_certificate_of_another_authority_is_refused(
-    over: Over, fronts: Fronts, redis_url: str, postgres_dsn: str, tmp_path: Path, certificates: Certificates
-) -> None:
-    other, mine = Certificates(tmp_path / "other"), certificates
-    url = fronts.redis(ssl_ca_certs=other.ca, ssl_certfile=mine.cert, ssl_keyfile=mine.key)
-    done = over({"GMHEALTH_REDIS_URL": url, "GMHEALTH_POSTGRES_DSN": postgres_dsn}).run("offset", "show")
-    assert done.returncode == 1, done.stderr
-    assert "certificate verify failed" in done.stderr
+@pytest.fixture
+def refused(over: Over, redis_url: str, postgres_dsn: str) -> Callable[..., None]:
+    """Checks that neither server is believed, with the words in which PostgreSQL's certificate is refused."""
 
-    dsn = fronts.postgres(sslrootcert=other.ca, sslcert=mine.cert, sslkey=mine.key)
-    done = over({"GMHEALTH_REDIS_URL": redis_url, "GMHEALTH_POSTGRES_DSN": dsn}).run("inspect", "game-a")
-    assert done.returncode == 1
-    assert "certificate verify failed" in done.stderr
-
-
-def test_a_server_with_the_certificate_of_another_host_is_refused(
-    over: Over, redis_url: str, postgres_dsn: str, tmp_path: Path
-) -> None:
-    mine = Certificates(tmp_path / "elsewhere", host="elsewhere.example")
-    with ExitStack() as stack:
-        fronts = _fronts(stack, redis_url, postgres_dsn, mine)
-        url = fronts.redis(ssl_ca_certs=mine.ca, ssl_certfile=mine.cert, ssl_keyfile=mine.key)
+    def check(fronts: Fronts, authority: Path, mine: Certificates, words: str) -> None:
+        url = fronts.redis(ssl_ca_certs=authority, ssl_certfile=mine.cert, ssl_keyfile=mine.key)
         done = over({"GMHEALTH_REDIS_URL": url, "GMHEALTH_POSTGRES_DSN": postgres_dsn}).run("offset", "show")
         assert done.returncode == 1, done.stderr
         assert "certificate verify failed" in done.stderr
 
-        dsn = fronts.postgres(sslrootcert=mine.ca, sslcert=mine.cert, sslkey=mine.key)
+        dsn = fronts.postgres(sslrootcert=authority, sslcert=mine.cert, sslkey=mine.key)
         done = over({"GMHEALTH_REDIS_URL": redis_url, "GMHEALTH_POSTGRES_DSN": dsn}).run("inspect", "game-a")
         assert done.returncode == 1
-        assert "elsewhere.example" in done.stderr
+        assert words in done.stderr
+
+    return check
+
+
+def test_a_server_with_a_certificate_of_another_authority_is_refused(
+    refused: Callable[..., None], fronts: Fronts, tmp_path: Path, certificates: Certificates
+) -> None:
+    refused(fronts, Certificates(tmp_path / "other").ca, certificates, "certificate verify failed")
+
+
+def test_a_server_with_the_certificate_of_another_host_is_refused(
+    refused: Callable[..., None], redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    mine = Certificates(tmp_path / "elsewhere", host="elsewhere.example")
+    with ExitStack() as stack:
+        refused(_fronts(stack, redis_url, postgres_dsn, mine), mine.ca, mine, "elsewhere.example")
 
 
 def test_a_consumer_does_not_wait_for_another_certificate(

@@ -51,6 +51,17 @@ def ignore(_crossing: Crossing) -> None:
     """Look at nothing."""
 
 
+def once_before(name: str, act: Callable[[], object]) -> Callable[[Crossing], None]:
+    """A visitor that acts right before the first call of this name."""
+    waiting = [act]
+
+    def visit(crossing: Crossing) -> None:
+        if waiting and (crossing.name, crossing.when) == (name, When.BEFORE):
+            waiting.pop()()
+
+    return visit
+
+
 class Boundaries:
     """Counts the calls over all ports of a worker; `visit` is called on both sides of each, and one may fail."""
 

@@ -14,27 +14,19 @@ import redis
 from gmhealth.adapters import postgres_connection, redis_connection
 from gmhealth.adapters.postgres_connection import Connection
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
+from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.job import Job
-from gmhealth.ports import Active, Commit, Idle, Notice, Standby
+from gmhealth.notices import Active, Idle, Notice, Standby
+from gmhealth.ports import Commit
 from gmhealth.worker import Worker
 from tests.eventually import eventually
+from tests.ledger_keys import KEYS
 from tests.servers import connect_redis
 from tests.worker.faulty import Boundaries, FaultyLedger, FaultyRows, FaultyStream
 
-KEYS = LedgerKeys(
-    source="events",
-    offset="offset",
-    mark="mark",
-    snapshots="lobby",
-    dead_letters="dead",
-    dropped="dropped",
-    last_break="break",
-    waiting="waiting",
-)
 PATIENCE = "SET idle_session_timeout = 0; SET lock_timeout = 0; SET statement_timeout = 0"
 """How long a test takes is for the machine to say, and none fails for it."""
 QUICK = Job(batch_size=4, block_ms=1)

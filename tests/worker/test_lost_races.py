@@ -8,7 +8,7 @@ import pytest
 
 from gmhealth.core.plan import Outcome
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.ports import BatchDone
+from gmhealth.notices import BatchDone
 from tests.games import Game, add_game, game
 from tests.worker.faulty import Boundaries, Crossing, When
 from tests.worker.scene import Actor, Scene

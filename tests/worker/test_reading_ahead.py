@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gmhealth.errors import Unavailable
-from gmhealth.ports import BatchDone, Recovered, Waiting
+from gmhealth.notices import BatchDone, Recovered, Waiting
 from tests.games import add_game, game
 from tests.worker.faulty import Boundaries, Crossing, When
 from tests.worker.scene import Scene

@@ -9,7 +9,7 @@ import pytest
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.job import Job
-from gmhealth.ports import Notice
+from gmhealth.notices import Notice
 from tests.games import Game, add_game, game, games
 from tests.worker.faulty import Boundaries, Fault, When
 from tests.worker.scene import Actor, Scene

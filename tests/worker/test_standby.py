@@ -11,7 +11,7 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.job import Job
-from gmhealth.ports import Active, Idle, Standby
+from gmhealth.notices import Active, Idle, Standby
 from tests.eventually import eventually
 from tests.games import add_game, game
 from tests.worker.faulty import Boundaries, Crash, Fault, When

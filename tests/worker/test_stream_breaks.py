@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from gmhealth.core.continuity import Break, EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Active, Notice, RolledBack
+from gmhealth.notices import Active, Notice, RolledBack
 from tests.games import add_game
+from tests.ledger_keys import KEYS
 from tests.streams import everything
-from tests.worker.faulty import Crossing, When
-from tests.worker.scene import KEYS, Actor, Scene
+from tests.worker.faulty import Crossing, When, once_before
+from tests.worker.scene import Actor, Scene
 
 
 def consumed(scene: Scene, count: int = 4) -> Actor:
@@ -186,17 +185,6 @@ def test_a_worker_that_starts_after_a_loss_says_so_too(scene: Scene) -> None:
     scene.redis.xtrim("events", minid="7-0", approximate=False)
     scene.wait_until_alone()
     assert breaks(scene.actor(), steps=3) == [EntriesLost(EntryId(4, 0), EntryId(7, 0), 6, exact=False)]
-
-
-def once_before(name: str, act: Callable[[], object]) -> Callable[[Crossing], None]:
-    """A visitor that acts right before the first call of this name."""
-    waiting = [act]
-
-    def visit(crossing: Crossing) -> None:
-        if waiting and (crossing.name, crossing.when) == (name, When.BEFORE):
-            waiting.pop()()
-
-    return visit
 
 
 def restore(scene: Scene, saved: dict[bytes, bytes]) -> None:

@@ -13,8 +13,9 @@ from gmhealth.errors import Unavailable
 from gmhealth.job import Job
 from gmhealth.ports import Saved
 from tests.games import add_game
+from tests.ledger_keys import KEYS
 from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When
-from tests.worker.scene import KEYS, Actor, Scene
+from tests.worker.scene import Actor, Scene
 
 UNREPORTED = Snapshot("game-a", 7, "engine_unreachable", "oom", 1)
 ONE_BY_ONE = Job(batch_size=1, block_ms=1)

@@ -13,7 +13,7 @@ import pytest
 
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.job import Job
-from gmhealth.ports import BatchDone
+from gmhealth.notices import BatchDone
 from tests.games import add_game, games
 from tests.worker.faulty import Boundaries, Crossing
 from tests.worker.history import RECORD_HISTORY, GameMaster, Version, versions

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from gmhealth.core.plan import Outcome
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.ports import Active, BatchDone, Idle, OffsetMoved
+from gmhealth.notices import Active, BatchDone, Idle, OffsetMoved
 from tests.games import Game, add_game, game
-from tests.worker.faulty import Boundaries, Crossing, Fault, When
-from tests.worker.scene import KEYS, Scene
-
-
-def once_before(name: str, act: Callable[[], object]) -> Callable[[Crossing], None]:
-    """A visitor that acts right before the first call of this name."""
-    waiting = [act]
-
-    def visit(crossing: Crossing) -> None:
-        if waiting and (crossing.name, crossing.when) == (name, When.BEFORE):
-            waiting.pop()()
-
-    return visit
+from tests.ledger_keys import KEYS
+from tests.worker.faulty import Boundaries, Fault, When, once_before
+from tests.worker.scene import Scene
 
 
 def away() -> None:

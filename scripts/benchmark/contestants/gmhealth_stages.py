@@ -21,7 +21,8 @@ from gmhealth.core.events import Decoded, HealthEvent, decode
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row, fold
 from gmhealth.job import Job
-from gmhealth.ports import BatchDone, Commit, Notice
+from gmhealth.notices import BatchDone, Notice
+from gmhealth.ports import Commit
 from gmhealth.reader import Reading
 from gmhealth.settings import load_settings
 from scripts.benchmark.servers_cpu import servers_cpu

@@ -1,0 +1,16 @@
+"""The keys of a consumer whose test has a Redis database of its own."""
+
+from __future__ import annotations
+
+from gmhealth.adapters.redis_ledger import LedgerKeys
+
+KEYS = LedgerKeys(
+    source="events",
+    offset="offset",
+    mark="mark",
+    snapshots="lobby",
+    dead_letters="dead",
+    dropped="dropped",
+    last_break="break",
+    waiting="waiting",
+)
