@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from typing import Any
 
-import asyncpg
-import redis.asyncio
-import uvloop
-from faststream.redis import RedisBroker, StreamSub
-
-from scripts.benchmark.task import GROUP, HEALTH_STREAM, LOBBY_STREAM, SUMMARIES, TRANSITIONS, Task, report, task
+from scripts.benchmark.faststream.running import main
+from scripts.benchmark.task import LOBBY_STREAM, SUMMARIES, TRANSITIONS
 
 SWAP = """
 UPDATE runtime_records SET status = $1, engine_health = $2, updated_at = now() WHERE game_id = $3 AND status = $4
@@ -69,26 +63,5 @@ class Handler:
         self.last_emitted[event["game_id"]] = row["engine_health"]
 
 
-async def run(job: Task) -> None:
-    """Consume until the task is done."""
-    rows = await asyncpg.connect(job.postgres_dsn)
-    handler = Handler(rows, redis.asyncio.Redis.from_url(job.redis_url), job.entries)
-    broker = RedisBroker(job.redis_url, logger=None, apply_types=False)
-    stream = StreamSub(HEALTH_STREAM, group=GROUP, consumer="one", max_records=100)
-    broker.subscriber(stream=stream)(handler.handle)
-    await broker.start()
-    await handler.done.wait()
-
-
-def main() -> None:
-    """Do the task."""
-    job = task()
-    began = time.perf_counter()
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    runner.run(run(job))
-    report(began)
-    os._exit(0)  # messages that it has fetched beyond the task are waiting
-
-
 if __name__ == "__main__":
-    main()
+    main(Handler, lambda _: {"max_records": 100})
