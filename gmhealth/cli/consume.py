@@ -58,7 +58,10 @@ def consume(
             observe, stop = watched
             until = parts.stream.state().last_generated if once else None
             job = Job(until=until, batch_size=settings.batch_size, rerun_ms=(settings.rerun_seconds or 60) * 1000)
-            bootstrap.worker(parts, job, observe).run(stop)
+            worker = bootstrap.worker(parts, job, observe)
+            worker.run(stop)
+            if once and not worker.done:
+                raise KeyboardInterrupt  # a script that goes on after it must not take the stream for drained
 
 
 @contextmanager

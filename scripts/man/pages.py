@@ -9,6 +9,7 @@ from typing import Final
 from gmhealth import __version__, errors
 from gmhealth.cli.boundary import INTERRUPTED
 from gmhealth.cli.doctor import PROBLEM
+from gmhealth.settings import SECRETS
 from scripts.man.commands import Command, Parameter, tree
 from scripts.man.roff import argument, bold, example, items, paragraph, section, text
 from scripts.man.settings import settings
@@ -25,12 +26,13 @@ EXITS: Final = {
     errors.Refused.exit_code: "A safety check said no; nothing was changed.",
     errors.Unavailable.exit_code: "A server cannot be reached for now; trying again may help.",
     PROBLEM: "A check of `gmhealth doctor` found a problem.",
-    INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM before the end.",
+    INTERRUPTED: "Interrupted before the end: by Ctrl-C, and `consume --once`, `replay` and `offset reset` by SIGTERM"
+    " as well.",
 }
 
 OTHER_VARIABLES: Final = {
-    "CREDENTIALS_DIRECTORY": "Where systemd puts credentials: files named redis_url, redis_password, postgres_dsn and"
-    " postgres_password are read from there.",
+    "CREDENTIALS_DIRECTORY": "Where systemd puts credentials: files named "
+    f"{', '.join(sorted(SECRETS))} are read from there.",
     "NOTIFY_SOCKET": "Where `gmhealth consume` tells the service manager READY, STATUS, WATCHDOG and STOPPING.",
     "JOURNAL_STREAM": "If it names standard error, log lines take the journal's form.",
     "NO_COLOR": "If set, nothing is coloured.",

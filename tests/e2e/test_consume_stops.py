@@ -70,6 +70,17 @@ def test_an_idle_one_stops_too(gmhealth: Gmhealth, number: signal.Signals) -> No
     assert "Traceback" not in consume.said
 
 
+@pytest.mark.usefixtures("locked")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_was_to_reach_the_end_says_that_it_did_not(
+    gmhealth: Gmhealth, pg: psycopg.Connection, number: signal.Signals
+) -> None:
+    consume = gmhealth.start("consume", "--once")
+    eventually(lambda: pg.execute(WAITS).fetchone(), within=PATIENCE_S)
+    assert consume.stop(number) == 130
+    assert consume.said.endswith("interrupted\n")
+
+
 def test_a_signal_while_a_row_is_locked_leaves_the_batch_for_later(
     gmhealth: Gmhealth, redis_client: redis.Redis, pg: psycopg.Connection, locked: psycopg.Connection
 ) -> None:
