@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from gmhealth.embedded import embedded_servers
+from scripts.benchmark.roster import environment
+from scripts.ending import end_in_order
 
 ROOT: Final = Path(__file__).parent.parent
 COLUMNS: Final = 100
@@ -34,7 +35,8 @@ SVG: Final = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=
 def main() -> None:
     """Play the story and take the pictures."""
     with tempfile.TemporaryDirectory(prefix="gmhealth") as state:
-        environ = {**os.environ, "GMHEALTH_EMBEDDED": "1", "GMHEALTH_EMBEDDED_DIR": state, "TERM": "xterm-256color"}
+        own = {"GMHEALTH_EMBEDDED": "1", "GMHEALTH_EMBEDDED_DIR": state, "TERM": "xterm-256color"}
+        environ = {name: value for name, value in environment().items() if name != "NO_COLOR"} | own
         with embedded_servers(Path(state)):  # up from one command to the next
             with _consumer(environ):
                 _simulate(LOST, environ, "--wait")
@@ -95,4 +97,5 @@ def _picture(name: str, words: tuple[str, ...], shown: str) -> str:
 
 
 if __name__ == "__main__":
+    end_in_order()
     main()

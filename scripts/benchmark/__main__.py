@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from scripts.benchmark.scale import FULL, QUICK, Scale
 from scripts.benchmark.site import Servers, servers
 from scripts.benchmark.startup import startup
 from scripts.benchmark.verify import Differs
+from scripts.ending import end_in_order
 
 DESCRIPTION: Final = "Measure gmhealth beside what one would use instead; every round's result is checked."
 
@@ -99,5 +99,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped, too
+    end_in_order()
     sys.exit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ from typing import Final
 import psycopg
 
 from gmhealth.embedded import embedded_servers
+from scripts.ending import end_in_order
 from scripts.fuzzing import path
 from scripts.fuzzing.decoding import Wrong, decode_all, from_hypothesis
 from scripts.fuzzing.entries import entries
@@ -95,4 +96,5 @@ def _flood(site: path.Site, count: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    end_in_order()
     sys.exit(main())

@@ -86,7 +86,7 @@ def run(site: Site, entries: Sequence[Fields], random: Random) -> int:
     rows = site.reset(random)
     ids = site.append(entries)
     done = subprocess.run(
-        [sys.executable, "-m", "gmhealth", "consume", "--once", "--batch-size", str(random.choice((50, 1000, 5000)))],
+        [sys.executable, "-P", "-m", "gmhealth", "consume", "--once", "--batch-size", str(random.choice((50, 1000, 5000)))],
         env=site.environ(),
         capture_output=True,
         text=True,

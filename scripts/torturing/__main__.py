@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any, Final
 
 from scripts.benchmark.roster import ROOT, environment
+from scripts.ending import end_in_order
 from scripts.torturing.tally import Tally
 
 DESCRIPTION: Final = """
@@ -41,9 +42,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--seed", type=int, default=secrets.randbelow(10**6), metavar="N", help="all decisions come from it"
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="where evidence is kept; default a directory in /var/tmp"
+        "--keep", type=_unused, metavar="DIR", help="where evidence is kept; default a directory in /var/tmp"
     )
     return parser.parse_args(arguments)
+
+
+def _unused(text: str) -> Path:
+    directory = Path(text).absolute()  # lanes run elsewhere
+    if any(directory.glob("lane-*")):
+        raise argparse.ArgumentTypeError(f"{directory} has the evidence of another run: name another, or remove it")
+    return directory
 
 
 class Lanes:
@@ -122,17 +130,19 @@ def main(arguments: Sequence[str]) -> int:
         print(f"\n{tally.table()}")
         for violation in tally.shown_violations():
             print(f"\n{violation}")
-        if tally.violations:
+        died = 0 if interrupted else sum(map(bool, ended))
+        if died:
+            print(f"\n{died} of {options.lanes} lanes died before they were done; their own words are above")
+        if tally.violations or died:
             again = f"scripts/torture --seed {options.seed} --lanes {options.lanes} --faults {options.faults}"
             print(f"\nevidence: {directory}\nagain: {again}")
         elif not options.keep:
             shutil.rmtree(directory, ignore_errors=True)
     if tally.violations:
         return FOUND
-    return 130 if interrupted else int(any(ended))
+    return 130 if interrupted else int(died > 0)
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGINT):  # the latter may have come ignored, from a shell in the background
-        signal.signal(number, signal.default_int_handler)
+    end_in_order()
     sys.exit(main(sys.argv[1:]))

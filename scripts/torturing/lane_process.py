@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 
+from scripts.ending import end_in_order
 from scripts.torturing.campaign import Campaign, Judged, Plan, Struck
 from scripts.torturing.site import site
 from scripts.torturing.tally import line_of
@@ -20,7 +21,7 @@ from scripts.torturing.tally import line_of
 def main() -> None:
     """Carry out the plan."""
     orders = json.loads(sys.argv[1])
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all that was started is ended
+    end_in_order()
     Thread(target=_end_with_parent, daemon=True).start()
     directory = Path(orders["directory"])
     evidence = directory / "evidence"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from threading import Event, Thread
 from typing import Final, NamedTuple
 
 from scripts.benchmark.report import aligned
+from scripts.ending import end_in_order
 from scripts.torturing.campaign import Campaign, Plan
 from scripts.torturing.kinds import KINDS, ended, killed
 from scripts.torturing.site import site
@@ -25,6 +25,7 @@ from scripts.torturing.tally import Tally, line_of
 DESCRIPTION: Final = "Load one gmhealth consume steadily, with faults now and then; memory and open files stay flat."
 FOUND: Final = 6
 SAMPLE_S: Final = 5.0
+LEAST_SAMPLES: Final = 6
 WARM_UP: Final = 0.2
 """So much of the time, the first of it, is not judged: caches fill."""
 GROWTH_KIB: Final = 2048
@@ -111,27 +112,42 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Soak and print; 6 if something grew or a promise was broken."""
+    """Soak and print; 6 if something grew or a promise was broken, 130 if interrupted."""
     options = parse(arguments)
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="gmhealth-soak-", dir="/var/tmp"))
     plan = Plan(options.seed, 0, 10**6, KINDS_OF_SOAK, run=(8, 12), calm_s=options.calm, seconds=options.minutes * 60)
-    tally, samples = Tally(), list[Sample]()
+    tally, samples, interrupted = Tally(), list[Sample](), False
     (directory / "evidence").mkdir()
     try:
         with site(directory / "servers") as servers:
             campaign = Campaign(plan, servers, directory / "evidence", lambda told: tally.add(0, line_of(told)))
             with sampling(lambda: campaign.lane.consumer.pid, samples):
                 campaign.carry_out()
+    except KeyboardInterrupt:
+        interrupted = True
     finally:
         shutil.rmtree(directory / "servers", ignore_errors=True)
-    return report(tally, samples, directory)
+    return report(tally, samples, directory) or (130 if interrupted else 0)
 
 
 def report(tally: Tally, samples: Sequence[Sample], directory: Path) -> int:
-    """Print what was found."""
-    verdict = judge(samples)
+    """Print what was found; how many samples it takes to judge growth is `LEAST_SAMPLES`."""
     print(f"\n{tally.table()}\n")
+    for violation in tally.shown_violations():
+        print(f"{violation}\nevidence: {directory}\n")
+    flat = _flat(samples)
+    if tally.violations or not flat:
+        return FOUND
+    shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def _flat(samples: Sequence[Sample]) -> bool:
+    if len(samples) < LEAST_SAMPLES:
+        print(f"not judged: {len(samples)} samples say nothing about growth")
+        return True
+    verdict = judge(samples)
     head = ("after the warm-up", "first", "last", "growth by its slope")
     after = [one for one in samples if one.at >= WARM_UP * samples[-1].at]
     growth = f"{verdict.growth_kib / 1024:+.2f} MiB ({verdict.per_hour_kib / 1024:+.2f} an hour)"
@@ -139,14 +155,9 @@ def report(tally: Tally, samples: Sequence[Sample], directory: Path) -> int:
     files = ("open files, most in a third", str(verdict.files_before), str(verdict.files_after), "")
     print("\n".join(aligned([head, memory, files])))
     print(f"\n{'flat' if verdict.flat else 'NOT FLAT'}: {len(samples)} samples in {samples[-1].at / 60:.1f} minutes")
-    for violation in tally.shown_violations():
-        print(f"\n{violation}\nevidence: {directory}")
-    if tally.violations or not verdict.flat:
-        return FOUND
-    shutil.rmtree(directory, ignore_errors=True)
-    return 0
+    return verdict.flat
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_in_order()
     sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from scripts.benchmark.rounds import say
 from scripts.benchmark.site import servers
 from scripts.benchmark.task import GROUP
 from scripts.benchmark.workload import Workload
+from scripts.ending import end_in_order
 
 
 def subjects() -> list[Subject]:
@@ -63,5 +63,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped, too
+    end_in_order()
     sys.exit(main(sys.argv[1:]))
