@@ -13,7 +13,7 @@ from gmhealth.ports import Meanwhile, Rows, nothing
 GUARDED_TRIES: Final = 3
 """After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
 REMEMBERED: Final = 100_000
-"""About so many rows are remembered as the last write left them: some 60 bytes each, as their `Row`s are shared."""
+"""About so many rows are remembered as the last write left them: some 110 bytes each, as their `Row`s are shared."""
 
 _row = lru_cache(maxsize=10_000)(Row)
 """The one `Row` of a status, a turn and a summary: most games share theirs with others."""
@@ -52,6 +52,8 @@ class Writer:
         `meanwhile` is handed on to the first write.
         """
         if not events:
+            meanwhile()
+            self._rows.keep_alive()  # a session that is not used ends, and the writer's lock with it (design 3.4)
             return Plan(), 0
         games = {event.game_id for event in events}
         known = {game_id: row for game_id in games if (row := self._remembered.get(game_id)) is not None}

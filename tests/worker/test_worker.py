@@ -61,6 +61,23 @@ def test_a_row_that_goes_away_meanwhile_is_no_row(scene: Scene) -> None:
     assert scene.offset() == "1-0"
 
 
+def test_a_batch_without_any_event_uses_the_session_as_well(scene: Scene) -> None:
+    """A flood of invalid entries must not let it idle: the server would end it, and with it the lock (design 3.4)."""
+    scene.append("1-0", "no", "event")
+    actor = scene.actor()
+    actor.worker.step()
+    names = actor.boundaries.names
+    assert names[names.index("stream.read") + 1 :] == ["rows.keep_alive", "ledger.commit"]
+    scene.append("2-0", "no", "event")
+    scene.pg.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(Unavailable, match="PostgreSQL"):
+        actor.worker.step()
+    assert scene.offset() == "1-0"
+
+
 def test_a_moved_offset_wins_over_the_batch_in_hand(scene: Scene) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom", 1)
