@@ -180,9 +180,10 @@ class Worker:
             self._owe_skipped(saved)
         if self._saved is None:
             self._adopt(saved)
-        self._unsettled, self._in_doubt, self._standing_by = None, False, False
+        self._unsettled, self._in_doubt = None, False
         if self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
             self._follow(saved)
+        self._standing_by = False  # only now: what fails on the way is done again, and then said
         if taking_over:
             self._observe(Active(self._place.offset))
 
@@ -226,8 +227,8 @@ class Worker:
     def _follow(self, saved: Saved) -> None:
         """Somebody else moved the offset, or wrote: they win (I6).
 
-        Adopting another offset always leaves our mark. Where only the mark has changed it does not: two workers would
-        answer each other's marks for ever.
+        Adopting another offset always leaves our mark. Where only the mark has changed and nothing is owed it does
+        not: two workers would answer each other's marks for ever.
         """
         self._owe_skipped(saved)
         old, moved, rolled_back = self._fence, self._moved(saved), self._failover.of_redis(self._saved, saved)
@@ -251,6 +252,7 @@ class Worker:
         return [
             Snapshot(game_id, row.current_turn, row.status, row.engine_health, self._owed[game_id])
             for game_id, row in rows.items()
+            if row.engine_health  # else nobody has written it yet, and there is nothing to tell
         ]
 
     def _read(self) -> None:

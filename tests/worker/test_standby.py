@@ -14,7 +14,7 @@ from gmhealth.job import Job
 from gmhealth.notices import Active, Idle, Standby
 from tests.eventually import eventually
 from tests.games import add_game, game
-from tests.worker.faulty import Boundaries, Crash, Fault, When
+from tests.worker.faulty import Boundaries, Crash, Fault, When, once_before
 from tests.worker.scene import Actor, Scene
 
 ONCE = Job(until=EntryId(9, 0), block_ms=1)
@@ -66,6 +66,35 @@ def test_a_standby_takes_over_where_the_other_one_ended(scene: Scene) -> None:
     scene.event("2-0", "game-a", "probe_recovered")
     second.rest()
     assert (game(scene.pg).status, scene.offset()) == ("running", "2-0")
+
+
+def test_who_fails_as_it_takes_over_again_says_so_once_it_has(scene: Scene) -> None:
+    add_game(scene.pg)
+    one, other = scene.actor(), scene.actor()
+    one.rest()
+    one.rows.close()
+    scene.event("1-0", "game-a", "container_oom")
+    takes_over(other)
+    other.rest()
+    one.worker.step()
+    assert isinstance(one.notices[-2], Standby)
+    other.die()
+
+    def away() -> None:
+        raise Unavailable("Redis is away")
+
+    def fails() -> bool:
+        try:
+            one.worker.step()
+        except Unavailable:
+            return True
+        return False
+
+    one.boundaries.visit = once_before("ledger.commit", away)
+    eventually(fails)
+    one.notices.clear()
+    one.worker.step()
+    assert Active(EntryId(1, 0)) in one.notices
 
 
 def test_who_takes_the_lock_again_says_again_what_it_had_said(scene: Scene) -> None:

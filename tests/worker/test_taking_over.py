@@ -80,6 +80,15 @@ def test_it_looks_at_no_more_than_one_batch(orphaned: Scene) -> None:
     assert orphaned.snapshots() == [UNREPORTED]
 
 
+def test_a_game_that_nobody_ever_wrote_is_not_told(scene: Scene) -> None:
+    """The first start after `offset reset --to-end`: its rows have no summary, and Lobby's contract wants one."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom", 1)
+    scene.reset("1-0")
+    scene.actor().rest()
+    assert scene.snapshots() == []
+
+
 def test_after_a_move_back_there_is_nothing_that_was_skipped(scene: Scene) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom", 1)
