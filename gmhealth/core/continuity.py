@@ -167,8 +167,11 @@ def _trimmed(place: Place, state: StreamState, hand: Sequence[Entry]) -> tuple[P
     if place == Place() or (state.first is not None and state.first <= place.offset):
         return place, None
     oldest = EntryId.parse(hand[0][0]) if hand else state.first
-    if state.gone is None or oldest != state.first:  # not counted, or trimmed on since `hand` was read
-        return replace(place, count=None), EntriesLost(place.offset, oldest, state.gone, exact=False)
-    here = replace(place, count=state.gone)
-    lost = state.gone - (place.count or 0)
-    return here, EntriesLost(place.offset, oldest, lost, exact=place.count is not None) if lost > 0 else None
+    if state.gone is None:
+        return replace(place, count=None), EntriesLost(place.offset, oldest, None, exact=False)
+    # A batch that was read ahead is looked at late: what was trimmed since then, having been read, is not lost.
+    since = sum(state.first is None or (EntryId.parse(entry_id) or START) < state.first for entry_id, _ in hand)
+    lost = state.gone - since - (place.count or 0)
+    exact = place.count is not None and (not hand or since < len(hand))
+    here = replace(place, count=state.gone - since)
+    return here, EntriesLost(place.offset, oldest, lost, exact=exact) if lost > 0 else None

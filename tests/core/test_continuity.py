@@ -124,8 +124,18 @@ NONE_LEFT = stream(11, 10, added=10)
             at(3, 3),
             stream(8, 10, added=10),
             hand(6, 10),
-            (at(3), lost(3, 6, 7, exact=False)),
-            id="trimmed on since the read: no more than an upper bound",
+            (at(3, 5), lost(3, 6, 2, exact=True)),
+            id="trimmed on since the read: what was read is not lost",
+        ),
+        pytest.param(
+            at(3, 5), stream(8, 10, added=10), hand(6, 10), (at(3, 5), None), id="trimmed on since the read, none lost"
+        ),
+        pytest.param(
+            at(3, 3),
+            stream(9, 10, added=10),
+            hand(6, 7),
+            (at(3, 6), lost(3, 6, 3, exact=False)),
+            id="trimmed past what was read: counted now, and not again",
         ),
         pytest.param(
             at(3, 3),
