@@ -31,10 +31,20 @@ class Failover:
 
     def of_redis(self, ours: Saved | None, saved: Saved) -> bool:
         """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""
-        if ours is None or saved.mark == ours.mark:
+        if ours is None or saved.mark == ours.mark or not self._job.moves_offset:
             return False
-        by_us = (saved.mark or "").startswith((f"{self._name}{READ}", f"{self._name}{NOT_READ}"))
-        return self._job.moves_offset and (by_us or saved.entry_id < ours.entry_id)
+        then, last = self._number(saved.mark), self._number(ours.mark)
+        if then is not None and last is not None and then > last:
+            return False  # a commit of ours that was on its way for long
+        return then is not None or saved.entry_id < ours.entry_id
+
+    def _number(self, mark: str | None) -> int | None:
+        """Which commit of ours `mark` is of; None for another worker's."""
+        for kind in (READ, NOT_READ):
+            name, _, number = (mark or "").rpartition(kind)
+            if name == self._name and number.isdecimal():
+                return int(number)
+        return None
 
     def watch(self, saved: Saved, offset: EntryId) -> None:
         """Take note of what Redis has `saved`, before anything after `offset` is applied."""
