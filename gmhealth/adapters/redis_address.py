@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
@@ -58,15 +58,14 @@ def address_text(host: str, port: int) -> str:
 
 def read_url(url: str) -> dict[str, Any]:
     """Split `url` into what a connection is made from. Raises `ConfigError` without showing any of it."""
-    try:
-        parts = urlsplit(url)
-        given: dict[str, Any] = parse_url(url)
-        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    except ValueError:  # "/" in a password ends the host: the message would show what is before it
+    parts = _split(url)
+    if parts is None:
         raise ConfigError(
             "the Redis URL cannot be read (it is not shown: it may hold a password)",
             hint="write it as redis://host:6379/0, rediss://… for TLS, or unix:///path; a password percent-encoded",
-        ) from None
+        )
+    given: dict[str, Any] = parse_url(url)
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     for name in names:
         if name not in OPTIONS:  # which may be a part of a password
             raise ConfigError(
@@ -74,7 +73,7 @@ def read_url(url: str) -> dict[str, Any]:
                 " gmhealth does not take",
                 hint=f"it takes {', '.join(sorted(OPTIONS))}",
             )
-    if parts.scheme != "unix" and not _is_number(parts.path.strip("/")):
+    if not _has_database(parts):
         raise ConfigError(
             "the path of the Redis URL is no number of a database (it is not shown: it may be a part of a password)",
             hint="write it as redis://host:6379/0",
@@ -82,6 +81,24 @@ def read_url(url: str) -> dict[str, Any]:
     if given.get("connection_class") is SSLConnection:
         _check_files(given)
     return given
+
+
+def _split(url: str) -> SplitResult | None:
+    """Split `url`; None if it cannot be, or if a part of a password seems to have come out as something else.
+
+    "/", "?" and "#" end the host, and what is before them is taken for a port, if it is a number.
+    """
+    try:
+        parts = urlsplit(url)
+        parse_url(url)
+    except ValueError:
+        return None
+    astray = parts.scheme != "unix" and "@" not in parts.netloc and "@" in parts.path + parts.query
+    return None if parts.fragment or astray else parts
+
+
+def _has_database(parts: SplitResult) -> bool:
+    return parts.scheme == "unix" or _is_number(parts.path.strip("/"))
 
 
 def _is_number(path: str) -> bool:
@@ -108,20 +125,16 @@ def _check_files(given: Mapping[str, Any]) -> None:
 
 def describe(url: str, sentinels: Sentinels | None = None) -> str:
     """Name the server, or who knows it, and the logical database, without secrets."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 6379
-    except ValueError:
+    parts = _split(url)
+    if parts is None or not _has_database(parts):
         return "an unreadable URL"
     query = parse_qs(parts.query)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        return "an unreadable URL"
     unix = parts.scheme == "unix"
     database = query.get("db", ["" if unix else parts.path.strip("/")])[0]
     if sentinels is not None:
         asked = ",".join(address_text(*each) for each in sentinels.addresses)
         return f"{sentinels.master} by Sentinel {asked} database {_database(database)}"
-    place = f"unix:{unquote(parts.path)}" if unix else f"{parts.hostname or 'localhost'}:{port}"
+    place = f"unix:{unquote(parts.path)}" if unix else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
     return f"{place} database {_database(database)}"
 
 

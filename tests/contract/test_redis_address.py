@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_address import Sentinels, describe, read_sentinels
+from gmhealth.adapters.redis_address import Sentinels, describe, read_sentinels, read_url
 from gmhealth.errors import ConfigError
 from tests.canary import CANARY
 
@@ -40,3 +40,23 @@ def test_everything_but_the_address_comes_from_the_url(url: str, secure: bool) -
         assert (pool.connection_kwargs["db"], pool.connection_kwargs["password"]) == (3, "p")
         assert {"host", "port"}.isdisjoint(pool.connection_kwargs)
         assert (pool.connection_kwargs["protocol"], pool.connection_kwargs["retry"].get_retries()) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://gm:2024/secret@host:6379/0",
+        "redis://gm:2024?secret@host:6379/0",
+        "redis://:2024#secret@host:6379/0",
+        "redis://gm:2024#secret",
+        "redis://host/secret",
+        "redis://host:port/0",
+        "http://host",
+    ],
+)
+def test_a_url_out_of_which_a_password_has_come_apart_is_neither_used_nor_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read|no number of a database") as refused:
+        read_url(url)
+    assert refused.value.__cause__ is None
+    assert "2024" not in str(refused.value)
+    assert describe(url) == "an unreadable URL"
