@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gmhealth.job import Job
     from gmhealth.notices import Observer
     from gmhealth.ports import Ledger, Rows, Stream
-from gmhealth.worker import Worker
+    from gmhealth.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
