@@ -45,7 +45,7 @@ def run_checks(opened: Session) -> Iterator[CheckView]:
             hint = "" if "doctor" in error.hint else error.hint  # that is where we are
             yield CheckView(name=check.name, result="fail", found=str(error), hint=hint or AWAY)
             if isinstance(error, Unavailable):
-                away.add("Redis" if str(error).startswith("Redis") else "PostgreSQL")
+                away.add(error.server)
 
 
 def _offset(opened: Session) -> Iterator[CheckView]:

@@ -107,9 +107,10 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
     with parts.games.held():
         counts = parts.games.counts()
         unhealthy, total = parts.games.unhealthy(games)
-        consumer = parts.rows.holder()
-        waits = waiting(parts)
-        parts.rows.close()  # the next look may be further away than a session may idle
+        try:
+            consumer, waits = parts.rows.holder(), waiting(parts)
+        finally:
+            parts.rows.close()  # the next look may be further away than a session may idle
     for (status_name, summary), count in counts.items():
         by_status[status_name] += count
         by_summary[summary or "(never reported)"] += count
@@ -176,7 +177,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
 
 
 def _next(opened: Session, view: StatusView) -> str:
-    if view.state == "stopped":
+    if view.state == "stopped" and not view.waiting:  # one that waits for PostgreSQL cannot hold the lock
         return opened.command("consume")
     if view.gap or view.waiting or view.state == "behind":
         return opened.command("doctor")
