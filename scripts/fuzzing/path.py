@@ -85,8 +85,9 @@ def run(site: Site, entries: Sequence[Fields], random: Random) -> int:
     """Have `entries` consumed and check everything that came of them; how many were invalid."""
     rows = site.reset(random)
     ids = site.append(entries)
+    size = str(random.choice((50, 1000, 5000)))
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "gmhealth", "consume", "--once", "--batch-size", str(random.choice((50, 1000, 5000)))],
+        [sys.executable, "-P", "-m", "gmhealth", "consume", "--once", "--batch-size", size],
         env=site.environ(),
         capture_output=True,
         text=True,
