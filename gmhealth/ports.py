@@ -86,9 +86,9 @@ class Stream(Protocol):
 class Commit:
     """All that one batch sends to Redis.
 
-    `fence`: what this batch was read after; None for no fence. `offset`: the new one, or None to leave it (replay).
-    `mark` is new for every attempt. `failed_at_ms` is when the dead letters were found to be invalid. `tail` is saved
-    with a fence only: what is written without one is nothing that a failover would run again.
+    `fence`: what this batch was read after; None for no fence. `replay`: the fence is the mark alone, as the offset is
+    for others to move. `offset`: the new one, or None to leave it. `mark` is new for every attempt. `failed_at_ms` is
+    when the dead letters were found to be invalid. `tail` is not saved for a replay, which no failover would run again.
     """
 
     fence: Saved | None
@@ -98,6 +98,7 @@ class Commit:
     dead_letters: Sequence[InvalidEntry]
     failed_at_ms: int
     tail: Tail | None = None
+    replay: bool = False
 
 
 class Dropped(NamedTuple):

@@ -336,13 +336,14 @@ class Worker:
     ) -> Commit:
         self._commits += 1
         return Commit(
-            fence=self._saved if self._job.moves_offset else None,  # a replay holds the lock, and moves nothing
+            fence=self._saved,
             offset=offset,
             mark=f"{self._name}{READ if read else NOT_READ}{self._commits}",
             snapshots=snapshots,
             dead_letters=dead_letters,
             failed_at_ms=self._clock_ms(),
             tail=self._failover.tail,
+            replay=not self._job.moves_offset,
         )
 
     def _publish(self, unsettled: _Unsettled) -> None:

@@ -65,6 +65,18 @@ def test_an_empty_offset_is_not_taken_for_none(ledger: RedisLedger, redis_client
         ledger.saved()
 
 
+def test_a_replay_is_fenced_on_the_mark_alone(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    assert ledger.commit(COMMIT) is None
+    fence = ledger.saved()
+    redis_client.set(KEYS.offset, "7-0")
+    replay = Commit(fence, None, "replay#1", SNAPSHOTS, [], 1, replay=True)
+    assert ledger.commit(replay) is None
+    assert ledger.saved() == Saved("7-0", "replay#1", EntryId(7, 0), committed="5-1")
+    before = everything(redis_client)
+    assert ledger.commit(replace(replay, mark="replay#2")) == ledger.saved()
+    assert everything(redis_client) == before
+
+
 def test_a_commit_writes_snapshots_dead_letters_offset_and_mark(ledger: RedisLedger, redis_client: redis.Redis) -> None:
     assert ledger.commit(COMMIT) is None
     assert ledger.saved() == Saved("5-1", "worker#1", EntryId(5, 1), committed="5-1")

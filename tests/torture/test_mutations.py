@@ -41,7 +41,7 @@ REMEMBERED_BEFORE_PUBLISH = (
 )
 NO_FENCE = (
     "worker.py",
-    "            fence=self._saved if self._job.moves_offset else None,",
+    "            fence=self._saved,",
     "            fence=None,",
 )
 DEBOUNCE_KEPT = ("worker.py", "        if again:\n            self._forget(events)\n", "")

@@ -11,7 +11,7 @@ from gmhealth.errors import Refused, Unavailable
 from gmhealth.job import Job
 from gmhealth.notices import Notice
 from tests.games import Game, add_game, game, games
-from tests.worker.faulty import Boundaries, Fault, When
+from tests.worker.faulty import Boundaries, Fault, When, once_before
 from tests.worker.scene import Actor, Scene
 
 RANGE = Job(start=EntryId(2, 0), until=EntryId(4, 0), batch_size=2, block_ms=1)
@@ -119,3 +119,20 @@ def test_a_move_of_the_offset_meanwhile_is_not_its_concern(range_: Scene) -> Non
         range_.reset("3-0")
     assert told(range_) == [2, 4]
     assert range_.offset() == "3-0"
+
+
+def test_one_that_was_suspended_does_not_send_its_old_snapshots_after_newer_ones(range_: Scene) -> None:
+    """Its session ends, and with it the lock; what it has in hand, a consumer has made old meanwhile (design 3.4)."""
+
+    def suspended() -> None:
+        actor.rows.close()
+        range_.wait_until_alone()
+        range_.reset("4-0")
+        range_.actor().rest()
+
+    actor = range_.actor(Boundaries(visit=once_before("ledger.commit", suspended)), job=RANGE)
+    actor.worker.step()
+    assert told(range_) == [2, 5], "the consumer's own: what was skipped, as the row is, and what came next"
+    with pytest.raises(Unavailable, match="another gmhealth holds the writer's lock"):
+        actor.worker.step()
+    assert told(range_) == [2, 5]
