@@ -69,7 +69,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     )
     postgres_password: Annotated[Secret | None, Meta(description="PostgreSQL password, if it is not in the DSN")] = None
     postgres_table: Annotated[
-        str, Meta(pattern=r"^[^.]+(\.[^.]+)?$", description="Game Master's table; may name its schema")
+        str,
+        Meta(
+            pattern=r"^[^.]+(\.[^.]+)?$",
+            description="Game Master's table; may name its schema",
+        ),
     ] = "runtime_records"
     health_stream: Annotated[str, Meta(min_length=1, description="stream of health events")] = "runtime:health_events"
     lobby_stream: Annotated[str, Meta(min_length=1, description="stream of snapshots")] = "gm:lobby_events"
@@ -117,9 +121,8 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
     except msgspec.ValidationError as error:
         problem, _, place = str(error).rpartition(" - at `$.")
         name = place.rstrip("`")
-        raise ConfigError(
-            f"{name} {origins[name]} cannot be used: {problem[:1].lower()}{problem[1:]}", hint=_meaning(name)
-        ) from None
+        said = "it is not written as it should be" if "regex" in problem else f"{problem[:1].lower()}{problem[1:]}"
+        raise ConfigError(f"{name} {origins[name]} cannot be used: {said}", hint=_meaning(name)) from None
 
 
 def _secret_or_path(kind: type, value: Any) -> Secret | Path:
@@ -131,7 +134,7 @@ def _secret_or_path(kind: type, value: Any) -> Secret | Path:
 def _meaning(name: str) -> str:
     """What the setting is, and what it may be where that is one of a few words."""
     kind, meta = next(get_args(field.type) for field in msgspec.structs.fields(Settings) if field.name == name)
-    words = get_args(kind) if get_origin(kind) is Literal else ()
+    words = get_args(kind) if get_origin(kind) is Literal else ("true", "false") if kind is bool else ()
     return f"{meta.description}{': ' if words else ''}{', '.join(words)}"
 
 
@@ -151,7 +154,17 @@ def _from_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
     if not directory:
         return {}
     paths = {name: Path(directory) / name for name in SECRETS}
-    return {name: _secret(path) for name, path in paths.items() if path.exists()}
+    return {name: _secret(path) for name, path in paths.items() if _is_there(path)}
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # reading it will say what is wrong
+        return True
+    return True
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from errno import EACCES
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -164,6 +165,32 @@ def test_a_secret_that_cannot_be_read_names_its_file(tmp_path: Path, variable: s
     path.mkdir()
     error = refused({"GMHEALTH_POSTGRES_DSN": "x", variable: str(path if "FILE" in variable else tmp_path)})
     assert f"the secret in {path} cannot be read" in str(error)
+
+
+def test_credentials_of_somebody_else_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service's, whose environment came along with `sudo`. Root may read them all, so nothing real is asked."""
+
+    def denied(path: Path, **_: object) -> NoReturn:
+        raise PermissionError(EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    monkeypatch.setattr(Path, "read_text", denied)
+    assert f"the secret in {tmp_path}" in str(refused({"CREDENTIALS_DIRECTORY": str(tmp_path)}))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "hint"),
+    [
+        ("GMHEALTH_METRICS_ADDR", "here", "[HOST:]PORT"),
+        ("GMHEALTH_REDIS_SENTINELS", "a b", "host:26379,host:26379"),
+        ("GMHEALTH_EMBEDDED", "yes", "true, false"),
+        ("GMHEALTH_LOG_LEVEL", "loud", "debug, info, warning, error"),
+    ],
+)
+def test_what_it_may_be_is_said_in_words(variable: str, value: str, hint: str) -> None:
+    error = refused({**SERVERS, variable: value})
+    assert hint in error.hint
+    assert "regex" not in str(error)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

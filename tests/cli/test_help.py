@@ -120,6 +120,11 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert "Usage: gmhealth" in result.output
 
 
+def test_the_worker_is_loaded_to_run_it_only() -> None:
+    look = "import sys, gmhealth.bootstrap; sys.exit('gmhealth.worker' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], env=daemon.environment({}), check=False).returncode == 0
+
+
 def loaded(*words: str) -> set[str]:
     """The packages that a command has loaded when it ends."""
     program = (
