@@ -17,13 +17,7 @@ URL, DSN, GROUP = os.environ["BENCH_REDIS_URL"], os.environ["BENCH_POSTGRES_DSN"
 handler = Handler(rows=None, lobby=redis.asyncio.Redis.from_url(URL), entries=0)
 broker = RedisBroker(URL)
 app = FastStream(broker)
-if GROUP:
-    broker.subscriber(stream=StreamSub(HEALTH_STREAM, group=GROUP, consumer="one"))(handler.handle)
-    # What a group needs for what was read and never acknowledged; without it, that stays pending for ever.
-    reclaimed = StreamSub(HEALTH_STREAM, group=GROUP, consumer="two", min_idle_time=2000)
-    broker.subscriber(stream=reclaimed)(handler.handle)
-else:
-    broker.subscriber(stream=StreamSub(HEALTH_STREAM))(handler.handle)
+broker.subscriber(stream=StreamSub(HEALTH_STREAM, group=GROUP, consumer="one" if GROUP else None))(handler.handle)
 
 
 async def connect() -> None:
