@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -19,6 +21,42 @@ if TYPE_CHECKING:
 
 # A suite that was started in the background has SIGINT ignored, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+AGAIN_S = 30.0
+"""After a test's time-out: until the next one, for what hangs as it cleans up."""
+
+
+class TimedOut(BaseException):
+    """A test's time is over. Hypothesis takes pytest's own `Failed` for a finding, and would try again, untimed."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """As pytest-timeout's own, which expires once and with `Failed`; what this one cannot do is left to that one."""
+    main = threading.current_thread() is threading.main_thread()
+    if settings.method != "signal" or settings.func_only or not main:
+        return None
+
+    def expire(_number: int, _frame: FrameType | None) -> None:
+        text = f"Timeout (>{settings.timeout:g}s)"
+        if os.environ.get("PYTEST_CURRENT_TEST", "").endswith("(call)"):
+            raise TimedOut(text)
+        pytest.fail(text)  # pytest tears the other fixtures down after this, but not after a BaseException
+
+    def start(first: float = settings.timeout) -> None:
+        signal.signal(signal.SIGALRM, expire)
+        signal.setitimer(signal.ITIMER_REAL, first, AGAIN_S)
+
+    vars(item).update(cancel_timeout=lambda: signal.setitimer(signal.ITIMER_REAL, 0), start_timeout_again=start)
+    start()
+    return True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Time the clean-up after a failure as well: pytest-timeout has stopped its timer here, for a debugger."""
+    if start := vars(node).get("start_timeout_again"):
+        start(AGAIN_S)
 
 
 @pytest.fixture(autouse=True)
