@@ -128,18 +128,29 @@ def test_our_steps_start_from_the_expected_status_alone(
     """Both sides write as fast as they can, while the table keeps a record of who made which step."""
     add_game(pg)
     pg.execute(RECORD)
-    stop, swaps = Event(), 0
+    stop = Event()
     turns = pool.submit(generate_turns, postgres_dsn, stop)
-    while swaps < 100 and not turns.done():
-        row = rows.load(["game-a"])["game-a"]
-        if target := {"running": "engine_unreachable", "engine_unreachable": "running"}.get(row.status):
-            swaps += not rows.write([Change("game-a", row.status, row.current_turn, target, Summary.OOM)])
-    stop.set()
-    turns.result()
+    try:
+        swap_against(rows, turns, 100)
+    finally:
+        stop.set()  # or else the pool waits for it for ever
+    turns.result(30)
     ours = pg.execute(
         "SELECT was, now, count(*) FROM step WHERE who = 'the writer' GROUP BY 1, 2 ORDER BY 1"
     ).fetchall()
     assert ours == [("engine_unreachable", "running", 50), ("running", "engine_unreachable", 50)]
+
+
+def swap_against(rows: PostgresRows, turns: Future[None], wanted: int) -> None:
+    """Swap a game to and fro until that has been done often enough; most tries lose."""
+    won = 0
+    for _ in range(5_000):
+        row = rows.load(["game-a"])["game-a"]
+        if target := {"running": "engine_unreachable", "engine_unreachable": "running"}.get(row.status):
+            won += not rows.write([Change("game-a", row.status, row.current_turn, target, Summary.OOM)])
+        if won == wanted or turns.done():
+            return
+    raise AssertionError(f"only {won} of 5,000 tries won")
 
 
 RECORD = """
