@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,6 +39,12 @@ def run(
     )
 
 
+def ended(process: subprocess.Popen[Any]) -> None:
+    """Kill a process if it still lives, and wait for its end, but not for ever: it may hang in the kernel."""
+    process.kill()
+    process.wait(10)
+
+
 @contextmanager
 def started(
     arguments: Sequence[str], environ: Mapping[str, str], log: Path, *, prefix: Sequence[str] = ()
@@ -54,5 +61,4 @@ def started(
     try:
         yield process
     finally:
-        process.kill()
-        process.wait()
+        ended(process)

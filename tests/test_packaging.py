@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import gmhealth
+from tests.daemon import ended
 from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[1]
@@ -160,8 +161,11 @@ def test_the_quickstart_runs_from_the_wheel_alone(installed: Path, tmp_path: Pat
         assert done.returncode == 0, done.stdout + done.stderr
         assert "engine_unreachable" in done.stdout
     finally:
-        daemon.terminate()
-        assert daemon.wait(60) == 0
+        try:
+            daemon.terminate()
+            assert daemon.wait(60) == 0
+        finally:
+            ended(daemon)
 
 
 @pytest.mark.timeout(600)

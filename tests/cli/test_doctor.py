@@ -22,6 +22,7 @@ from gmhealth.embedded import embedded_servers
 from tests.cli.conftest import Run
 from tests.cli.world import LETTERS, MARK, OFFSET, STREAM, append, dump, event
 from tests.contract.roles import READ, WRITE, limited_role
+from tests.daemon import ended
 from tests.eventually import eventually
 
 
@@ -348,7 +349,6 @@ def test_a_pooler_in_transaction_mode(
         monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", f"host={tmp_path} port=6432 dbname=pooled user={server['user']}")
         result, found, hint = look(code=6)["PostgreSQL session"]
     finally:
-        process.terminate()
-        process.wait()
+        ended(process)
     assert (result, found) == ("fail", "shared with others by a pooler")
     assert "session mode" in hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from subprocess import PIPE
 
 import psycopg
 import pytest
@@ -107,13 +108,14 @@ def test_a_closed_pipe_is_no_traceback(environ: dict[str, str], pg: psycopg.Conn
     for number in range(300):
         add_game(pg, f"game-{number}", status="engine_unreachable")
     words = daemon.command("status", "--games", "300")
-    process = subprocess.Popen(words, env=daemon.environment(environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout
-    assert process.stderr
-    process.stdout.close()
-    assert b"Traceback" not in process.stderr.read()
-    process.wait(30)
-    process.stderr.close()
+    with subprocess.Popen(words, env=daemon.environment(environ), stdout=PIPE, stderr=PIPE) as process:
+        try:
+            assert process.stdout
+            process.stdout.close()
+            _, said = process.communicate(timeout=60)
+        finally:
+            daemon.ended(process)
+    assert (process.returncode, said) == (1, b"")  # as Click has it
 
 
 def test_no_message_shows_a_secret_of_the_settings(

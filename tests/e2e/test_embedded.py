@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ import redis
 
 from gmhealth.embedded import EmbeddedServers, default_directory, embedded_servers
 from gmhealth.errors import ConfigError, Unusable
+from tests.daemon import ended
 from tests.eventually import eventually
 from tests.servers import connect_redis
 
@@ -45,7 +46,7 @@ class Command:
     postgres_dsn: str
 
     def leave(self) -> None:
-        self.process.communicate()
+        self.process.communicate(timeout=60)
         assert self.process.returncode == 0
 
 
@@ -61,12 +62,19 @@ def launch(directory: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def commands(directory: Path, count: int = 1) -> Iterator[list[Command]]:
-    processes = [launch(directory) for _ in range(count)]
-    try:
-        yield [Command(process, *json.loads(process.stdout.readline())) for process in processes if process.stdout]
-    finally:
+    with ExitStack() as stack:
+        processes = [launch(directory) for _ in range(count)]
         for process in processes:
-            process.communicate()
+            stack.callback(told_to_leave, process)
+        yield [Command(process, *json.loads(process.stdout.readline())) for process in processes if process.stdout]
+
+
+def told_to_leave(process: subprocess.Popen[str]) -> None:
+    """End its input, and kill it if it does not leave for that."""
+    try:
+        process.communicate(timeout=60)
+    finally:
+        ended(process)
 
 
 def redis_pid(servers: EmbeddedServers | Command) -> int:
@@ -148,8 +156,7 @@ def test_any_path_will_do_and_data_survive_a_restart(tmp_path: Path, name: str) 
 def test_servers_of_a_killed_command_are_taken_over_and_stopped(tmp_path: Path) -> None:
     with commands(tmp_path) as [starter]:
         write(starter, "kept")
-        starter.process.kill()
-        starter.process.wait()
+        ended(starter.process)
         with embedded_servers(tmp_path) as servers:
             assert not servers.started
             assert read(servers) == (b"kept", "kept")
@@ -163,8 +170,7 @@ def test_killed_servers_start_again_with_their_data(tmp_path: Path, victims: set
         write(starter, "kept")
         pids = {"redis": redis_pid(starter), "postgres": postgres_pid(tmp_path)}
         if command_too:
-            starter.process.kill()
-            starter.process.wait()
+            ended(starter.process)
         for victim in victims:
             os.kill(pids[victim], signal.SIGKILL)
         eventually(lambda: answering(starter) == BOTH - victims)

@@ -18,7 +18,7 @@ def test_rows_snapshots_and_dead_letters_are_as_recorded(
 ) -> None:
     incident.record(redis_client, pg)
     consume = gmhealth.start("consume", "--once", "--batch-size", str(batch_size))
-    assert consume.process.wait() == 0, consume.said
+    assert consume.process.wait(60) == 0, consume.said
 
     expected = incident.expected()
     assert {game_id: row._asdict() for game_id, row in games(pg).items()} == expected["rows"]

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from tests import incident
+from tests.daemon import ended
 from tests.e2e.conftest import PATIENCE_S, Gmhealth
 from tests.eventually import eventually
 from tests.failover.sentinels import PASSWORD, Watched, watched
@@ -91,8 +92,7 @@ def test_doctor_asks_every_sentinel(gmhealth: Gmhealth, servers: Watched) -> Non
     found = checks()
     assert [found[name] for name in (first, *others)] == [("ok", "knows the primary")] * 3
     assert found["primary games"] == ("ok", f"127.0.0.1:{servers.primary.port}")
-    servers.sentinels[0].process.kill()
-    servers.sentinels[0].process.wait()
+    ended(servers.sentinels[0].process)
     found = checks()
     assert found[first][0] == "warning"
     assert found["primary games"][0] == "ok"
@@ -101,8 +101,7 @@ def test_doctor_asks_every_sentinel(gmhealth: Gmhealth, servers: Watched) -> Non
 
 def test_without_any_sentinel_it_waits_and_names_each(gmhealth: Gmhealth, servers: Watched) -> None:
     for each in servers.sentinels:
-        each.process.kill()
-        each.process.wait()
+        ended(each.process)
     done = gmhealth.run("offset", "show")
     assert done.returncode == 5, done.stderr
     assert all(f"127.0.0.1:{each.port}: " in done.stderr for each in servers.sentinels)

@@ -48,15 +48,17 @@ def tls_front(target: Target, certificates: Certificates, *, postgres: bool) -> 
     loop = asyncio.new_event_loop()
     front = _Front(target, certificates.context, asks_first=postgres)
     server = loop.run_until_complete(asyncio.start_server(front.serve, "127.0.0.1", 0))
-    thread = Thread(target=loop.run_forever)
+    thread = Thread(target=loop.run_forever, daemon=True)  # it must not keep a run from its end
     thread.start()
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        asyncio.run_coroutine_threadsafe(_end(server), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        try:
+            asyncio.run_coroutine_threadsafe(_end(server), loop).result(10)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            loop.close()
 
 
 async def _end(server: asyncio.Server) -> None:

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from scripts.benchmark.roster import environment
 from scripts.torturing.kinds import KINDS
+from tests.daemon import ended
 from tests.eventually import eventually
 
 TORTURE = [sys.executable, "-P", "-m", "scripts.torturing"]
@@ -29,6 +32,20 @@ def processes_about(directory: Path) -> list[str]:
         if any(str(directory) in text for text in about):
             found.append(words)
     return found
+
+
+@contextmanager
+def interruptible(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start it; whatever becomes of the test, it may clean up after itself, and has an end."""
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            finally:
+                ended(process)
 
 
 @pytest.mark.timeout(300)  # half a minute, on a machine that has nothing else to do
@@ -51,7 +68,7 @@ def test_a_hundred_faults_and_every_promise_kept(tmp_path: Path) -> None:
 
 def test_interrupted_it_prints_the_table_so_far_and_leaves_no_process(tmp_path: Path) -> None:
     command = [*TORTURE, "--faults", "1000", "--lanes", "2", "--seed", "9", "--keep", str(tmp_path)]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+    with interruptible(command) as process:
         logs = [tmp_path / f"lane-{lane}" / "evidence" / "consumer.log" for lane in range(2)]
         eventually(lambda: all(log.exists() and b"consuming" in log.read_bytes() for log in logs), within=60)
         assert processes_about(tmp_path) != []

@@ -103,12 +103,12 @@ def test_who_waits_for_us_waits_for_one_statement_and_not_for_our_process(scene:
 
     actor = scene.actor(Boundaries(visit=freeze))
     with ThreadPoolExecutor(2) as threads:
-        with holding(postgres_dsn, "game-b"):
-            step = threads.submit(actor.worker.step)
-            eventually(lambda: blockers(scene, "worker") == {"holder"})  # it has game-a, and waits for game-b
-            generation = threads.submit(generate)
-            eventually(lambda: states_of_blockers(scene, "generation") == {("worker", "active")})
         try:
+            with holding(postgres_dsn, "game-b"):
+                step = threads.submit(actor.worker.step)
+                eventually(lambda: blockers(scene, "worker") == {"holder"})  # it has game-a, and waits for game-b
+                generation = threads.submit(generate)
+                eventually(lambda: states_of_blockers(scene, "generation") == {("worker", "active")})
             generation.result(60)  # our process stands still, right after its statement
             assert not step.done()
         finally:
