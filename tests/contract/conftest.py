@@ -106,6 +106,7 @@ def admin(own_servers: EmbeddedServers) -> Iterator[redis.Redis]:
         before = admin.config_get("*")
         yield admin
         admin.execute_command("REPLICAOF", "NO", "ONE")
-        for name in ("maxmemory", "min-replicas-to-write", "replica-serve-stale-data", "save", "requirepass"):
-            admin.config_set(name, before[name])
+        for name, value in admin.config_get("*").items():
+            if value != before[name]:
+                admin.config_set(name, before[name])
         admin.flushall()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha1
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
 
+from gmhealth.adapters import redis_ledger
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS, InvalidEntry, Reason
@@ -216,24 +220,36 @@ def test_numbers_are_written_out_digit_by_digit(ledger: RedisLedger, client: red
     assert (fields[5], fields[13]) == (b"%d" % number, b"%d" % number)
 
 
+@pytest.fixture
+def forget_script(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """As SCRIPT FLUSH, which is for the whole server, and would come between the calls of other tests."""
+
+    def forget() -> None:
+        script = f"{redis_ledger.COMMIT_SCRIPT}\n-- {uuid4()}"
+        monkeypatch.setattr(redis_ledger, "COMMIT_SCRIPT", script)
+        monkeypatch.setattr(redis_ledger, "COMMIT_SHA", sha1(script.encode()).hexdigest())
+
+    return forget
+
+
 def test_a_server_that_forgot_the_script_gets_it_again_and_runs_it_once(
-    ledger: RedisLedger, redis_client: redis.Redis
+    ledger: RedisLedger, redis_client: redis.Redis, forget_script: Callable[[], None]
 ) -> None:
     ledger.commit(COMMIT)
-    redis_client.script_flush()
+    forget_script()
     assert ledger.commit(replace(COMMIT, fence=ledger.saved())) is None
     assert redis_client.xlen(KEYS.snapshots) == 4
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["script known", "script unknown"])
 def test_work_meanwhile_is_done_once_the_commit_has_left(
-    ledger: RedisLedger, redis_client: redis.Redis, known: bool
+    ledger: RedisLedger, redis_client: redis.Redis, forget_script: Callable[[], None], known: bool
 ) -> None:
     if known:
         ledger.commit(replace(COMMIT, fence=None, offset=None, snapshots=(), dead_letters=(), mark="worker#0"))
         redis_client.delete(KEYS.mark)
     else:
-        redis_client.script_flush()
+        forget_script()
     seen: list[int] = []
 
     def meanwhile() -> None:

@@ -49,7 +49,10 @@ def test_whoever_holds_it_is_named(postgres_dsn: str, pg: psycopg.Connection, na
     )
     assert rows.holder() is None
     rows.lock()
-    backend = pg.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'gmhealth on host-1'").fetchone()
+    backend = pg.execute(
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE application_name = 'gmhealth on host-1' AND datname = current_database()"
+    ).fetchone()
     assert backend is not None
     holder = rows.holder()
     assert holder is not None

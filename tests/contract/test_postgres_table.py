@@ -39,6 +39,7 @@ MAY_PASS = {state for state in KNOWN if state[:2] in ("08", "40", "53", "57", "5
 }  # fmt: skip
 NEVER_SENT = {"00000", "01", "02"}
 """Success and warnings: nothing raises them as errors."""
+WAITS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 RAISE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -78,7 +79,7 @@ def test_two_that_cannot_be_put_in_order(rows_with: RowsWith, postgres_dsn: str,
     with psycopg.connect(postgres_dsn) as other, ThreadPoolExecutor() as pool:
         other.execute("UPDATE runtime_records SET current_turn = 8")
         written = pool.submit(rows.write, SWAP)
-        eventually(lambda: pg.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone())
+        eventually(lambda: pg.execute(WAITS).fetchone())
         other.commit()
         with pytest.raises(Unavailable, match="could not serialize access"):
             written.result()

@@ -57,7 +57,7 @@ def blockers(scene: Scene, application: str) -> set[str]:
         SELECT blocker.application_name
           FROM pg_stat_activity AS waiting, unnest(pg_blocking_pids(waiting.pid)) AS pid
           JOIN pg_stat_activity AS blocker USING (pid)
-         WHERE waiting.application_name = %s
+         WHERE waiting.application_name = %s AND waiting.datname = current_database()
         """,
         [application],
     )
@@ -71,7 +71,7 @@ def states_of_blockers(scene: Scene, application: str) -> set[tuple[str, str]]:
         SELECT blocker.application_name, blocker.state
           FROM pg_stat_activity AS waiting
           JOIN pg_stat_activity AS blocker ON blocker.pid = ANY (pg_blocking_pids(waiting.pid))
-         WHERE waiting.application_name = %s
+         WHERE waiting.application_name = %s AND waiting.datname = current_database()
         """,
         [application],
     )
