@@ -6,7 +6,6 @@ servers, where tests flush logical databases and create and drop databases.
 
 from __future__ import annotations
 
-import itertools
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ REDIS_URL = os.environ.get("GMHEALTH_TEST_REDIS_URL", "")
 POSTGRES_DSN = os.environ.get("GMHEALTH_TEST_POSTGRES_DSN", "")
 
 REDIS_OPTIONS = {"databases": "1024"}
+HELD = "gmhealth:tests:database:{}"
 POSTGRES_OPTIONS = {"fsync": "off"}  # these data outlive no test
 
 
@@ -51,14 +51,28 @@ def connect_redis(url: str) -> redis.Redis:
 
 
 def redis_databases(url: str) -> Iterator[str]:
-    """Gives the addresses of this worker's logical databases, in turn and without end."""
-    with connect_redis(url) as client:
+    """Gives the addresses of logical databases, in turn and without end; the turn is the server's, not a worker's.
+
+    The number of a worker tells nothing: one that replaces a crashed worker has a number beyond the count of workers.
+    """
+    with connect_redis(_in_database(url, 0)) as client:
         count = int(client.config_get("databases")["databases"])
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    assert workers <= count, f"{workers} workers cannot share {count} Redis databases"
-    for number in itertools.cycle(range(worker % workers, count, workers)):
-        yield _in_database(url, number)
+    held = 0
+    while True:
+        with connect_redis(_in_database(url, 0)) as client:
+            client.delete(HELD.format(held))
+            held = _hold_database(client, count)
+        yield _in_database(url, held)
+
+
+def _hold_database(client: redis.Redis, count: int) -> int:
+    """Take the next one that no test uses; of a worker that crashed it is free again after a while."""
+    for _ in range(count):
+        turn: int = client.execute_command("INCR", "gmhealth:tests:database")
+        number = 1 + (turn - 1) % (count - 1)
+        if client.set(HELD.format(number), os.getpid(), nx=True, ex=900):
+            return number
+    raise AssertionError(f"none of {count} Redis databases is free")
 
 
 @contextmanager
