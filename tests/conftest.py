@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from tests import servers
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 # A suite that was started in the background has SIGINT ignored, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Here, as it has to come before any module with examples is imported. How long one takes says something about the
+# machine, not about the code; and new ones are looked for where CI is set, too, which Hypothesis takes for a reason
+# to try the same ones again and again.
+hypothesis_settings.register_profile("gmhealth", deadline=None, derandomize=False, print_blob=True)
+hypothesis_settings.load_profile("gmhealth")
 
 AGAIN_S = 30.0
 """After a test's time-out: until the next one, for what hangs as it cleans up."""
