@@ -122,7 +122,7 @@ def _running(arguments: Callable[[int], list[str]], password: str | None = None)
     for _ in range(5):
         server = _started(arguments)
         try:
-            eventually(lambda: not server.lives or _answers(server.port, password), within=PATIENCE_S)  # noqa: B023
+            eventually(lambda: not server.lives or _answers(server, password), within=PATIENCE_S)  # noqa: B023
             if server.lives:
                 yield server
                 return
@@ -138,11 +138,12 @@ def _started(arguments: Callable[[int], list[str]]) -> Server:
     return Server(subprocess.Popen(line, env=environment(), stdout=subprocess.DEVNULL), port)
 
 
-def _answers(port: int, password: str | None) -> bool:
-    with redis.Redis("127.0.0.1", port, password=password, protocol=2) as client:
+def _answers(server: Server, password: str | None) -> bool:
+    """Whether it is this very process that answers: another one may have taken the port."""
+    with redis.Redis("127.0.0.1", server.port, password=password, protocol=2, socket_timeout=2) as client:
         try:
-            return bool(client.ping())
-        except exceptions.ConnectionError:
+            return int(client.info("server")["process_id"]) == server.process.pid
+        except exceptions.RedisError:
             return False
 
 
