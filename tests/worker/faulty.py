@@ -63,14 +63,20 @@ def once_before(name: str, act: Callable[[], object]) -> Callable[[Crossing], No
 
 
 class Boundaries:
-    """Counts the calls over all ports of a worker; `visit` is called on both sides of each, and one may fail."""
+    """Counts the calls over all ports of a worker; `visit` is called on both sides of each, and one may fail.
 
-    def __init__(self, fault: Fault | None = None, visit: Callable[[Crossing], None] = ignore) -> None:
-        self.fault, self.visit = fault, visit
+    With more than `most` calls a worker is taken for one that goes on without end.
+    """
+
+    def __init__(
+        self, fault: Fault | None = None, visit: Callable[[Crossing], None] = ignore, *, most: int = 2_000
+    ) -> None:
+        self.fault, self.visit, self.most = fault, visit, most
         self.names: list[str] = []
 
     def cross(self, name: str, call: Callable[[], T], hang_up: Callable[[], object]) -> T:
         """Make a call, unless it is the one that fails; a failure closes the connection."""
+        assert len(self.names) < self.most, f"calls without end, the last of them {self.names[-8:]}"
         self.names.append(name)
         number = len(self.names)
         self.visit(Crossing(number, name, When.BEFORE))

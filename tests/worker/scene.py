@@ -33,9 +33,13 @@ QUICK = Job(batch_size=4, block_ms=1)
 
 
 class Notices(list[Notice]):
-    """What a worker reported."""
+    """What a worker reported; `role` is the last one of all, also of those that are cleared."""
+
+    role: Active | Standby | None = None
 
     def __call__(self, notice: Notice, /) -> None:
+        if isinstance(notice, Active | Standby):
+            self.role = notice
         self.append(notice)
 
     def take(self) -> list[Notice]:
@@ -57,8 +61,7 @@ class Actor:
 
     def at_rest(self) -> bool:
         """Whether it is active and its last step found nothing to do."""
-        roles = [notice for notice in self.notices if isinstance(notice, Active | Standby)]
-        return bool(roles) and isinstance(roles[-1], Active) and isinstance(self.notices[-1], Idle)
+        return isinstance(self.notices.role, Active) and isinstance(next(reversed(self.notices), None), Idle)
 
     def rest(self) -> None:
         """Step until there is nothing to do."""

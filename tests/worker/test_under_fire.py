@@ -100,7 +100,7 @@ def test_whoever_comes_between_two_calls_is_not_overruled(backlog: Scene, batch:
     def visit(_crossing: Crossing) -> None:
         master.move()
 
-    actor = backlog.actor(Boundaries(visit=visit), job=Job(batch_size=batch, block_ms=1))
+    actor = backlog.actor(Boundaries(visit=visit, most=20_000), job=Job(batch_size=batch, block_ms=1))
     consume(backlog, actor, batch)
     assert sum(notice.lost_races for notice in actor.notices if isinstance(notice, BatchDone)) > 0
 
@@ -121,7 +121,7 @@ def test_whoever_writes_at_the_same_time_is_not_overruled(backlog: Scene, postgr
         try:
             for started in moving:
                 assert started.wait(30)
-            consume(backlog, backlog.actor(job=Job(batch_size=batch, block_ms=1)), batch)
+            consume(backlog, backlog.actor(Boundaries(most=20_000), job=Job(batch_size=batch, block_ms=1)), batch)
         finally:
             over.set()
         for one in fires:
@@ -132,5 +132,5 @@ def test_games_that_were_ended_stay_so(backlog: Scene) -> None:
     ended = {"game-1": "stopped", "game-2": "finished"}
     for game_id, status in ended.items():
         backlog.pg.execute("UPDATE runtime_records SET status = %s WHERE game_id = %s", [status, game_id])
-    consume(backlog, backlog.actor(job=Job(batch_size=7, block_ms=1)), 7)
+    consume(backlog, backlog.actor(Boundaries(most=20_000), job=Job(batch_size=7, block_ms=1)), 7)
     assert {game_id: games(backlog.pg)[game_id].status for game_id in ended} == ended
