@@ -1,0 +1,38 @@
+"""How much is asked for at once: within a bound in entries, and about within one in bytes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gmhealth.core.batch_size import FIRST, next_limit
+from gmhealth.core.entry import Entry
+
+sizes = st.lists(st.integers(0, 10_000), max_size=200)
+bounds = st.integers(1, 10_000)
+
+
+def entry(size: int) -> Entry:
+    """An entry of `size` bytes."""
+    return (b"1-1", [b"x" * (size // 2), b"x" * (size - size // 2)])
+
+
+@given(sizes, bounds, bounds)
+def test_it_is_at_least_one_and_at_most_the_bound(sizes: list[int], most_entries: int, most_bytes: int) -> None:
+    limit = next_limit([entry(size) for size in sizes], most_entries=most_entries, most_bytes=most_bytes)
+    assert 1 <= limit <= most_entries
+
+
+@given(st.integers(1, 200), st.integers(1, 1000), st.integers(1000, 100_000))
+def test_entries_of_one_size_fill_the_bytes_and_no_more(count: int, size: int, most_bytes: int) -> None:
+    limit = next_limit([entry(size)] * count, most_entries=10**9, most_bytes=most_bytes)
+    assert limit * size <= most_bytes < (limit + 1) * size
+
+
+def test_of_entries_larger_than_the_bound_one_is_asked_for() -> None:
+    assert next_limit([entry(1001)], most_entries=100, most_bytes=1000) == 1
+
+
+def test_while_nothing_is_known_few_are_asked_for() -> None:
+    assert next_limit([], most_entries=5000, most_bytes=1) == FIRST
+    assert next_limit([], most_entries=7, most_bytes=1) == 7
