@@ -87,7 +87,7 @@ def test_every_variable_that_the_program_reads_is_explained() -> None:
     assert read - inner - own == set(OTHER_VARIABLES)
 
 
-def test_no_page_has_the_date_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_page_has_one_date() -> None:
     for name in pages():
         assert len(re.findall(r"^\.TH \S+ [15] 20\d\d-\d\d-\d\d ", page(name), re.MULTILINE)) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from subprocess import PIPE
@@ -11,6 +12,8 @@ import pytest
 import redis
 
 from gmhealth import errors
+from gmhealth.cli.boundary import INTERRUPTED
+from gmhealth.cli.doctor import PROBLEM
 from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import OFFSET, append, event
@@ -31,13 +34,16 @@ READING = [
 IDS = [" ".join(words[:2]) for words in READING]
 
 
-def test_the_codes_are_those_of_the_help() -> None:
+def test_the_codes_are_those_of_the_help(run: Run) -> None:
     codes = {
         error.exit_code
         for error in vars(errors).values()
         if isinstance(error, type) and issubclass(error, errors.GmhealthError)
     }
-    assert codes == {1, 2, 3, 4, 5}
+    told = re.search(r"Exit codes: (.*?)\.", run("--help").stdout, re.DOTALL)
+    assert told
+    beside = {0, PROBLEM, INTERRUPTED}
+    assert {int(number) for number in re.findall(r"\b\d+\b", told[1])} == codes | beside
 
 
 @pytest.mark.parametrize("words", READING, ids=IDS)

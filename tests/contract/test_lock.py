@@ -102,7 +102,7 @@ def test_who_was_standing_by_takes_over_from_a_session_that_died(
     assert game(pg).status == "running"
 
 
-def test_a_session_that_is_not_used_is_ended_by_the_server(postgres_dsn: str) -> None:
+def test_a_session_has_the_limits_by_which_the_server_ends_it(postgres_dsn: str) -> None:
     with postgres_connection.connect(postgres_dsn, password=None, application_name="test") as connection:
         limits = [
             connection.execute(f"SHOW {name}".encode()).fetchone()

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from gmhealth.adapters import postgres_connection
+from gmhealth.adapters.postgres_connection import Connection
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row
@@ -39,9 +40,22 @@ def test_loading_gives_the_rows_that_there_are(rows: PostgresRows, pg: psycopg.C
     }
 
 
-def test_loading_thousands_is_one_query(rows: PostgresRows, pg: psycopg.Connection) -> None:
+def test_loading_thousands_is_one_query(
+    rows: PostgresRows, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_game(pg)
+    executed: list[object] = []
+    execute = Connection.execute
+
+    def count(self: Connection, query: Any, *arguments: Any, **options: Any) -> Any:
+        executed.append(query)
+        return execute(self, query, *arguments, **options)
+
+    monkeypatch.setattr(Connection, "execute", count)
+    rows.lock()
+    executed.clear()  # what comes with a new session
     assert rows.load([*(f"game-{n}" for n in range(5000)), "game-a"]) == {"game-a": Row("running", 7, "")}
+    assert len(executed) == 1
 
 
 def test_a_change_applies_while_status_and_turn_are_as_planned(rows: PostgresRows, pg: psycopg.Connection) -> None:
