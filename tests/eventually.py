@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-def eventually(look: Callable[[], Value], *, within: float = 10.0) -> Value:
+def eventually(look: Callable[[], Value], *, within: float = 60.0) -> Value:
     """Looks again and again until there is something true to see, and gives that; fails after `within` seconds."""
     deadline = time.monotonic() + within
     while True:

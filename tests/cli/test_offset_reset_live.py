@@ -21,6 +21,12 @@ def games(pg: psycopg.Connection) -> None:
         add_game(pg, game_id)
 
 
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a consumer follows is what is tested, not how soon it does on this machine."""
+    monkeypatch.setattr("gmhealth.cli.offset_move.FOLLOWS_WITHIN_S", 60)
+
+
 def offset(client: redis.Redis) -> bytes | None:
     found = client.get(OFFSET)
     assert found is None or isinstance(found, bytes)

@@ -71,12 +71,13 @@ def test_a_server_with_too_many_clients_may_lose_some(own_servers: EmbeddedServe
 def test_a_server_that_paused_its_clients_goes_on(
     own_servers: EmbeddedServers, admin: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_connection, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(redis_connection, "TIMEOUT_S", 0.5)
     with redis_connection.connect(own_servers.redis_url) as own:
         own.ping()
-        admin.execute_command("CLIENT", "PAUSE", 1000)
+        admin.execute_command("CLIENT", "PAUSE", 5000)  # UNPAUSE would have to wait as well
         with pytest.raises(Unavailable, match=r"(?i)timeout"):
             ledger_over(own).saved()
+    admin.ping()  # answered when the pause is over
     monkeypatch.undo()
     with redis_connection.connect(own_servers.redis_url) as own:
         assert ledger_over(own).saved() == Saved(None, None)

@@ -49,7 +49,7 @@ class Daemon:
 
     def says(self, text: str) -> None:
         """Wait until it has said `text`."""
-        eventually(lambda: text in self.said or self.process.poll() is not None, within=PATIENCE_S)
+        eventually(lambda: text in self.said or self.process.poll() is not None)
         assert text in self.said, self.said
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:

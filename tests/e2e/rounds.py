@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from tests.e2e.conftest import PATIENCE_S, Daemon
+from tests.e2e.conftest import Daemon
 from tests.eventually import eventually
 
 
@@ -14,7 +14,7 @@ def come_round(client: redis.Redis, consume: Daemon, times: int = 5) -> None:
     The last one shows that it has done all that there was to do after the one before.
     """
     for _ in range(times):
-        eventually(lambda: _unblocked(client, consume), within=PATIENCE_S)
+        eventually(lambda: _unblocked(client, consume))
 
 
 def _unblocked(client: redis.Redis, consume: Daemon) -> bool:

@@ -12,7 +12,7 @@ import redis
 
 from gmhealth.core.netstring import unpack
 from tests import incident
-from tests.e2e.conftest import PATIENCE_S, Gmhealth
+from tests.e2e.conftest import Gmhealth
 from tests.eventually import eventually
 from tests.games import Game, add_game, game
 from tests.streams import append, raw_entries, text
@@ -27,7 +27,7 @@ def happens(client: redis.Redis, kind: str, game_id: str = "game-a") -> str:
 
 
 def consumed(client: redis.Redis, entry_id: str) -> None:
-    eventually(lambda: text(client, OFFSET) == entry_id, within=PATIENCE_S)
+    eventually(lambda: text(client, OFFSET) == entry_id)
 
 
 def test_an_event_becomes_a_row_and_a_snapshot(

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests import incident
-from tests.e2e.conftest import PATIENCE_S, Daemon, Gmhealth
+from tests.e2e.conftest import Daemon, Gmhealth
 from tests.e2e.rounds import come_round
 from tests.eventually import eventually
 from tests.games import Game, add_game, game
@@ -36,7 +36,7 @@ def add(client: redis.Redis, *ids: str, kind: str = "probe_failed") -> None:
 
 
 def consumed(client: redis.Redis, entry_id: str) -> None:
-    eventually(lambda: text(client, OFFSET) == entry_id, within=PATIENCE_S)
+    eventually(lambda: text(client, OFFSET) == entry_id)
 
 
 def said_once(consume: Daemon, text: str) -> str:
@@ -118,7 +118,7 @@ def test_a_stream_that_is_deleted_and_comes_back(
     assert "offset=5-0" in said_once(consume, GONE)
     assert game(pg).status == "running"
     redis_client.delete(incident.STREAM)  # again, which is worth saying again
-    eventually(lambda: consume.said.count(GONE) == 2, within=PATIENCE_S)
+    eventually(lambda: consume.said.count(GONE) == 2)
 
 
 def test_a_stream_that_never_was_is_nothing_to_worry_about(gmhealth: Gmhealth, redis_client: redis.Redis) -> None:

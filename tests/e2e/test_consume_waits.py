@@ -62,18 +62,18 @@ def test_a_redis_that_takes_no_writes(over_own: Gmhealth, own: EmbeddedServers, 
         refuse(admin)
         consume = over_own.start("consume")
         consume.says("trying again")
-        found = eventually(lambda: waits(over_own), within=PATIENCE_S)
+        found = eventually(lambda: waits(over_own))
         assert (found["server"], found["cause"]) == ("Redis", cause)
         assert is_recent(found["since"])
         assert found["worker"].endswith(f":{consume.process.pid}")
-        eventually(lambda: waits(over_own)["tries"] > found["tries"], within=PATIENCE_S)
+        eventually(lambda: waits(over_own)["tries"] > found["tries"])
         text = over_own.run("status").stdout
         assert re.search(rf"waiting +for Redis since .* tries failed, the last by\s+{cause}", text)
         assert re.search(rf"consumer +gmhealth consume \S+:{consume.process.pid}, PostgreSQL session", text)
         assert waits(over_own)["since"] == found["since"]
         recover(admin)
         consume.says("going on again")
-        eventually(lambda: waits(over_own) is None, within=PATIENCE_S)
+        eventually(lambda: waits(over_own) is None)
 
 
 def test_a_redis_that_is_away(over_own: Gmhealth, own: EmbeddedServers) -> None:
@@ -83,7 +83,7 @@ def test_a_redis_that_is_away(over_own: Gmhealth, own: EmbeddedServers) -> None:
     with connect_redis(own.redis_url) as admin:
         admin.shutdown(nosave=True)
     consume.says("trying again")
-    eventually(lambda: "the consumer waits for Redis" in over_own.run("status").stderr, within=PATIENCE_S)
+    eventually(lambda: "the consumer waits for Redis" in over_own.run("status").stderr)
     done = over_own.run("status")
     assert done.returncode == 5
     assert f":{consume.process.pid})" in done.stderr
@@ -99,12 +99,12 @@ def test_a_postgresql_that_does_not_do_what_it_is_asked(
         other.execute("SELECT 1 FROM runtime_records FOR UPDATE")
         append(redis_client, incident.STREAM, EVENT)
         consume.says("trying again")
-        found = eventually(lambda: waits(gmhealth), within=PATIENCE_S)
+        found = eventually(lambda: waits(gmhealth))
         assert (found["server"], found["cause"]) == ("PostgreSQL", "LockNotAvailable")
         assert is_recent(found["since"])
         assert found["worker"].endswith(f":{consume.process.pid}")
     consume.says("going on again")
-    eventually(lambda: waits(gmhealth) is None, within=PATIENCE_S)
+    eventually(lambda: waits(gmhealth) is None)
     assert game(pg).engine_health == "oom"
 
 
@@ -115,7 +115,7 @@ def test_a_postgresql_that_is_away(
     away = over({"GMHEALTH_REDIS_URL": redis_url, "GMHEALTH_POSTGRES_DSN": f"host={tmp_path} dbname=x"})
     here = over({"GMHEALTH_REDIS_URL": redis_url, "GMHEALTH_POSTGRES_DSN": postgres_dsn})
     away.start("consume").says("trying again")
-    found = eventually(lambda: waits(here), within=PATIENCE_S)
+    found = eventually(lambda: waits(here))
     assert (found["server"], found["cause"]) == ("PostgreSQL", "Connection")
     done = away.run("status")
     assert done.returncode == 5
@@ -125,5 +125,5 @@ def test_a_postgresql_that_is_away(
 def test_what_is_said_is_gone_soon_after_its_worker(gmhealth: Gmhealth, redis_client: redis.Redis) -> None:
     key, settings = "gamemaster:waiting:health_events", {"GMHEALTH_POSTGRES_DSN": "host=/nonexistent"}
     Gmhealth({**gmhealth.environ, **settings}, gmhealth.directory, gmhealth.stack).start("consume")
-    eventually(lambda: redis_client.exists(key), within=PATIENCE_S)
+    eventually(lambda: redis_client.exists(key))
     assert 0 < redis_client.ttl(key) <= 30

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests import incident
-from tests.e2e.conftest import PATIENCE_S, Daemon, Gmhealth
+from tests.e2e.conftest import Daemon, Gmhealth
 from tests.e2e.rounds import come_round
 from tests.eventually import eventually
 from tests.games import add_game, game
@@ -89,7 +89,7 @@ CASES = {
 
 
 def consumed(client: redis.Redis, entry_id: str) -> None:
-    eventually(lambda: text(client, OFFSET) == entry_id, within=PATIENCE_S)
+    eventually(lambda: text(client, OFFSET) == entry_id)
 
 
 def errors(consume: Daemon) -> list[str]:

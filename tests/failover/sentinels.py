@@ -19,7 +19,6 @@ from tests.eventually import eventually
 from tests.failover.gate import Gate, gate
 from tests.servers import connect_redis
 
-PATIENCE_S = 60.0
 MASTER = "games"
 PASSWORD = "sentinel-s3cr3t"
 SENTINEL = f"""
@@ -76,7 +75,7 @@ class Watched:
     def fail_over(self) -> redis.Redis:
         """Kill the primary, and wait until the sentinels have promoted the replica."""
         self.primary.process.kill()
-        eventually(lambda: _is_primary(self.replica), within=PATIENCE_S)
+        eventually(lambda: _is_primary(self.replica))
         return connect_redis(self.replica.url)
 
 
@@ -89,7 +88,7 @@ def watched(directory: Path) -> Iterator[Watched]:
         replica = stack.enter_context(_server(directory, "replica", "--replicaof", "127.0.0.1", str(link.port)))
         sentinels = tuple(stack.enter_context(_sentinel(directory, number, primary.port)) for number in range(3))
         found = Watched(primary, replica, link, sentinels)
-        eventually(lambda: all(map(_knows_all, sentinels)), within=PATIENCE_S)
+        eventually(lambda: all(map(_knows_all, sentinels)))
         found.wait_for_replica()
         yield found
 
@@ -122,7 +121,7 @@ def _running(arguments: Callable[[int], list[str]], password: str | None = None)
     for _ in range(5):
         server = _started(arguments)
         try:
-            eventually(lambda: not server.lives or _answers(server, password), within=PATIENCE_S)  # noqa: B023
+            eventually(lambda: not server.lives or _answers(server, password))  # noqa: B023
             if server.lives:
                 yield server
                 return

@@ -12,7 +12,7 @@ import redis
 from tests import incident
 from tests.e2e.conftest import Daemon, Gmhealth
 from tests.eventually import eventually
-from tests.failover.postgres_pair import PATIENCE_S, Pair
+from tests.failover.postgres_pair import Pair
 from tests.games import add_game, games
 from tests.streams import append, entries, text
 
@@ -42,7 +42,7 @@ def happen(client: redis.Redis, lines: list[str]) -> str:
 
 
 def consumed(client: redis.Redis, entry_id: str) -> None:
-    eventually(lambda: text(client, OFFSET) == entry_id, within=PATIENCE_S)
+    eventually(lambda: text(client, OFFSET) == entry_id)
 
 
 def lose_a_tail(pair: Pair, client: redis.Redis) -> str:

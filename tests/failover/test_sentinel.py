@@ -12,7 +12,7 @@ import redis
 
 from tests import incident
 from tests.daemon import ended
-from tests.e2e.conftest import PATIENCE_S, Gmhealth
+from tests.e2e.conftest import Gmhealth
 from tests.eventually import eventually
 from tests.failover.sentinels import PASSWORD, Watched, watched
 from tests.games import add_game, games
@@ -47,7 +47,7 @@ def happen(client: redis.Redis, kind: str, *game_ids: str) -> str:
 
 
 def consumed(client: redis.Redis, entry_id: str) -> None:
-    eventually(lambda: text(client, OFFSET) == entry_id, within=PATIENCE_S)
+    eventually(lambda: text(client, OFFSET) == entry_id)
 
 
 def told_last(client: redis.Redis) -> dict[str, str]:
@@ -72,7 +72,7 @@ def test_a_primary_that_is_lost_with_its_last_entries(
     assert set(statuses(pg).values()) == {"engine_unreachable"}
     with servers.fail_over() as client:
         consume.says("Redis lost the last commits, as in a failover; going on from what is left")
-        eventually(lambda: told_last(client) == statuses(pg), within=PATIENCE_S)
+        eventually(lambda: told_last(client) == statuses(pg))
         assert text(client, OFFSET) == kept
         consumed(client, happen(client, "probe_recovered", *GAMES))
         assert told_last(client) == statuses(pg) == dict.fromkeys(GAMES, "running")

@@ -17,7 +17,7 @@ import redis
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests import incident
-from tests.e2e.conftest import PATIENCE_S, Daemon, Gmhealth
+from tests.e2e.conftest import Daemon, Gmhealth
 from tests.eventually import eventually
 from tests.failover.gate import Address, Gate, gate
 from tests.games import add_game, games
@@ -48,11 +48,11 @@ class Pair:
 
     def consumed(self) -> None:
         """Wait until all that happened is done."""
-        eventually(lambda: text(self._client, OFFSET) == self.last, within=PATIENCE_S)
+        eventually(lambda: text(self._client, OFFSET) == self.last)
 
     def begun(self) -> None:
         """Wait until the first of it is done."""
-        eventually(lambda: text(self._client, OFFSET), within=PATIENCE_S)
+        eventually(lambda: text(self._client, OFFSET))
 
     def is_active(self, daemon: Daemon) -> None:
         """Both commands say that it is."""
@@ -114,7 +114,7 @@ def test_frozen_and_awake_again(pair: Pair) -> None:
     assert "idle-session timeout" in woken or "closed" in woken
     pair.is_active(pair.standby)
     pair.standby.process.kill()  # and back again
-    eventually(lambda: pair.active.said.count(f"{ACTIVE}  ") == 2, within=PATIENCE_S)
+    eventually(lambda: pair.active.said.count(f"{ACTIVE}  ") == 2)
     pair.is_active(pair.active)
     pair.nothing_is_lost()
 
