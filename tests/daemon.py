@@ -31,7 +31,7 @@ def run(
     return subprocess.run(
         [*prefix, *command(*arguments)],
         env=environment(environ),
-        input=answer,
+        input=answer or "",  # never the terminal of this run
         check=False,
         capture_output=True,
         text=True,
