@@ -162,8 +162,8 @@ def _is_there(path: Path) -> bool:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # reading it will say what is wrong
-        return True
+    except OSError:  # it is: reading it will say what is wrong
+        pass
     return True
 
 

@@ -26,6 +26,7 @@ DESCRIPTION: Final = "Load one gmhealth consume steadily, with faults now and th
 FOUND: Final = 6
 SAMPLE_S: Final = 5.0
 LEAST_SAMPLES: Final = 6
+"""Fewer say nothing about growth."""
 WARM_UP: Final = 0.2
 """So much of the time, the first of it, is not judged: caches fill."""
 GROWTH_KIB: Final = 2048
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def report(tally: Tally, samples: Sequence[Sample], directory: Path) -> int:
-    """Print what was found; how many samples it takes to judge growth is `LEAST_SAMPLES`."""
+    """Print what was found; `FOUND` if that is not as it should be."""
     print(f"\n{tally.table()}\n")
     for violation in tally.shown_violations():
         print(f"{violation}\nevidence: {directory}\n")
