@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -10,7 +9,7 @@ from typing import Final
 
 from gmhealth.core.batch_size import next_limit
 from gmhealth.core.entry import EntryId
-from gmhealth.core.events import Decoded, decode
+from gmhealth.core.events import Decoded, decode_all
 from gmhealth.errors import GmhealthError
 from gmhealth.ports import Read, Stream
 
@@ -29,15 +28,16 @@ class Reading:
     read: Read
     full: bool
     ahead: bool
-    decoded: Sequence[Decoded] = ()
     decode_s: float = 0.0
+    _decoded: Decoded | None = None
 
-    def decode(self) -> None:
-        """Decode the entries, unless that was done."""
-        if len(self.decoded) != len(self.read.entries):
+    def decode(self) -> Decoded:
+        """Decode the entries, once."""
+        if self._decoded is None:
             began = perf_counter()
-            self.decoded = [decode(entry) for entry in self.read.entries]
+            self._decoded = decode_all(self.read.entries)
             self.decode_s = perf_counter() - began
+        return self._decoded
 
 
 class Reader:
@@ -58,7 +58,6 @@ class Reader:
         reading, self._next = self._next, None
         if reading is None or reading.after != after:
             reading = self._read(after, self._block_ms if wait else 0, ahead=False)
-        reading.decode()
         self._last = reading
         return reading
 

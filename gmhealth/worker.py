@@ -6,7 +6,7 @@ one asks Redis what became of it and, unless it was applied, plans it again from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import random
@@ -48,7 +48,8 @@ KEEP_ALIVE_S: Final = 1.0
 class _Batch:
     """The batch in hand, from its read to its commit; `after` is the place after it."""
 
-    decoded: Sequence[Decoded]
+    entries: int
+    decoded: Decoded
     after: Place
     attempts: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -273,7 +274,8 @@ class Worker:
             self._failover.begin(Tail(self._rows.timeline, START))
             return
         if read.entries:
-            self._hand = _Batch(reading.decoded, self._place.past(read.entries), seconds={"decode": reading.decode_s})
+            decoded, place = reading.decode(), self._place.past(read.entries)
+            self._hand = _Batch(len(read.entries), decoded, place, seconds={"decode": reading.decode_s})
         else:
             self._rest()
 
@@ -295,8 +297,7 @@ class Worker:
 
     def _work(self, batch: _Batch) -> None:
         batch.attempts, again = batch.attempts + 1, batch.attempts > 0
-        invalid = [item for item in batch.decoded if isinstance(item, InvalidEntry)]
-        events = self._wanted([item for item in batch.decoded if isinstance(item, HealthEvent)])
+        events, invalid = self._wanted(batch.decoded.events), batch.decoded.invalid
         if again:
             self._forget(events)
         began = perf_counter()
@@ -308,14 +309,14 @@ class Worker:
             invalid if self._job.moves_offset else (),
             read=True,
         )
-        done = BatchDone(len(batch.decoded), invalid, plan, lost_races, batch.after.offset, batch.seconds)
+        done = BatchDone(batch.entries, invalid, plan, lost_races, batch.after.offset, batch.seconds)
         self._publish(_Unsettled(commit, done))
 
-    def _wanted(self, events: list[HealthEvent]) -> list[HealthEvent]:
+    def _wanted(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent]:
         games = self._job.games
         return events if games is None else [event for event in events if event.game_id in games]
 
-    def _forget(self, events: Sequence[HealthEvent]) -> None:
+    def _forget(self, events: Iterable[HealthEvent]) -> None:
         """A lost COMMIT answer may hide a swap that happened: say everything again (I3)."""
         games = {event.game_id for event in events}
         self._writer.forget(games)
@@ -372,8 +373,8 @@ class Worker:
             self._observe(done)
         if not isinstance(done, BatchDone) or self._hand is None:
             return
-        self._emitted.update((change.game_id, change.summary) for change in done.plan.changes)
-        self._due = len(self._hand.decoded) / self._job.rate if self._job.rate else 0.0
+        self._emitted.update({change.game_id: change.summary for change in done.plan.changes})
+        self._due = self._hand.entries / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None
         self.done = self._job.until is not None and self._place.offset >= self._job.until
         self._observe(replace(done, dropped=dropped) if dropped else done)

@@ -11,8 +11,9 @@
 --       5 mark of this commit
 --       6 bound of the dead letters  approximate, as XADD MAXLEN ~ trims whole nodes only
 --       7 tail                       what a failover of PostgreSQL would run again, "" if it is not known
---       8 snapshots                  JSON: [[game, turn, status, summary, time], ...]; one argument, as parsing
---                                    five for each takes the server as long as a third of the XADDs
+--       8 snapshots                  MessagePack: game, turn, status, summary and time of each in turn, all of them
+--                                    text; one argument and no table per snapshot, which would take the server as
+--                                    long as a third of the XADDs
 --       9 source stream  10 time     of the dead letters
 --       then 3 arguments per dead letter: source ID, reason, fields
 -- Returns when applied how many dead letters were dropped for it to keep to the bound, nil for none; else the offset
@@ -50,7 +51,7 @@ if letters > 0 then
   ever = tonumber(redis.call('GET', KEYS[5]) or 0) or 0
 end
 
-local snapshots = cjson.decode(ARGV[8])
+local snapshots = cmsgpack.unpack(ARGV[8])
 
 redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5] .. tail)
 
@@ -67,13 +68,13 @@ if dropped > 0 then
   redis.call('SET', KEYS[5], string.format('%d', ever + dropped))
 end
 
--- Numbers go through %d: left to itself, the server may write a large one with an exponent.
-for _, snapshot in ipairs(snapshots) do
-  redis.call('XADD', KEYS[3], '*',
-    'event_type', 'runtime_snapshot_update', 'game_id', snapshot[1],
-    'current_turn', string.format('%d', snapshot[2]),
-    'runtime_status', snapshot[3], 'engine_health_summary', snapshot[4],
-    'player_turn_stats', '[]', 'occurred_at_ms', string.format('%d', snapshot[5]))
+local call, lobby = redis.call, KEYS[3] -- locals: they are looked up for each snapshot
+for i = 1, #snapshots, 5 do
+  call('XADD', lobby, '*',
+    'event_type', 'runtime_snapshot_update', 'game_id', snapshots[i],
+    'current_turn', snapshots[i + 1],
+    'runtime_status', snapshots[i + 2], 'engine_health_summary', snapshots[i + 3],
+    'player_turn_stats', '[]', 'occurred_at_ms', snapshots[i + 4])
 end
 
 if ARGV[4] ~= '' then

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from gmhealth.core.continuity import Break
 from gmhealth.core.outage import Outage
 from gmhealth.core.plan import Change, Row
@@ -48,19 +50,19 @@ class RehearsalRows:
         """Apply the changes that still fit."""
         meanwhile()
         lost = set()
-        for game_id, expected, turn, status, summary in changes:
-            row = self.now.get(game_id)
-            if row is None or (row.status, row.current_turn) != (expected, turn):
-                lost.add(game_id)
+        for change in changes:
+            row = self.now.get(change.game_id)
+            if row is None or (row.status, row.current_turn) != (change.expected, change.current_turn):
+                lost.add(change.game_id)
             else:
-                self.now[game_id] = Row(status, turn, summary)
+                self.now[change.game_id] = Row(change.status, change.current_turn, change.summary)
         return lost
 
     def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
         """Set the summaries alone."""
         for change in changes:
             if (row := self.now.get(change.game_id)) is not None:
-                self.now[change.game_id] = row._replace(engine_health=change.summary)
+                self.now[change.game_id] = replace(row, engine_health=change.summary)
         return {change.game_id: self.now[change.game_id] for change in changes if change.game_id in self.now}
 
     def tell(self, outage: Outage | None) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import psycopg
+from msgspec.json import encode
 from psycopg import sql
 
 from gmhealth.adapters.postgres_connection import Connection, translated
@@ -169,25 +169,33 @@ class PostgresRows:
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         """Load rows by primary key."""
         with self._session("load rows") as connection:
-            cursor = connection.execute(self._load, [list(game_ids)])
-            return {game_id: Row(*rest) for game_id, *rest in cursor}
+            return _rows(connection.execute(self._load, [list(game_ids)]).fetchall())
 
     def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
         """Write all changes in one statement that is its own transaction."""
         if not changes:
             return frozenset()
         with self._session("write rows") as connection, connection.busy_with(meanwhile):
-            applied = {row[0] for row in connection.execute(self._write, [json.dumps(changes)])}
-        return {change.game_id for change in changes} - applied
+            applied = connection.execute(self._write, [_json(changes)]).fetchall()
+        if len(applied) == len(changes):
+            return frozenset()
+        return {change.game_id for change in changes}.difference(*applied)
 
     def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
         """Write summaries in one statement that is its own transaction."""
         with self._session("write summaries") as connection:
-            cursor = connection.execute(self._write_summaries, [json.dumps(changes)])
-            return {game_id: Row(*rest) for game_id, *rest in cursor}
+            return _rows(connection.execute(self._write_summaries, [_json(changes)]).fetchall())
 
     def keep_alive(self) -> None:
         """Send the shortest of statements, if there is a session to keep."""
         if self._connection is not None:
             with self._session("keep the session alive") as connection:
                 connection.execute("SELECT 1")
+
+
+def _json(changes: Sequence[Change]) -> str:
+    return encode(changes).decode()
+
+
+def _rows(found: Iterable[tuple[Any, ...]]) -> dict[str, Row]:
+    return {game_id: Row(status, turn, engine_health) for game_id, status, turn, engine_health in found}

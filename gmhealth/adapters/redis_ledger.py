@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
 from typing import Any, Final
 
 import redis
+from msgspec.msgpack import encode
 from redis import exceptions
 
 from gmhealth.adapters.redis_breaks import pack_break, unpack_break
@@ -19,6 +19,7 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.netstring import pack
 from gmhealth.core.outage import Outage, heard, said
+from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
 from gmhealth.ports import Commit, Dropped, Meanwhile, Saved, nothing
@@ -61,11 +62,11 @@ class RedisLedger:
         """Run `commit.lua`."""
         keys = self._keys
         names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters, keys.dropped)
-        head: tuple[str | int, ...] = (
+        head: tuple[bytes | str | int, ...] = (
             *_head(commit),
             self._limit,
             _tail_text(commit.tail),
-            json.dumps(commit.snapshots),
+            _packed(commit.snapshots),
             keys.source,
             commit.failed_at_ms,
         )
@@ -152,6 +153,20 @@ def _head(commit: Commit) -> tuple[str, ...]:
         "" if commit.offset is None else str(commit.offset),
         commit.mark,
     )
+
+
+def _packed(snapshots: Iterable[Snapshot]) -> bytes:
+    """What differs from snapshot to snapshot, each as it is to be appended."""
+    values: list[str] = []
+    for each in snapshots:
+        values += (
+            each.game_id,
+            str(each.current_turn),
+            each.runtime_status,
+            each.engine_health_summary,
+            str(each.occurred_at_ms),
+        )
+    return encode(values)
 
 
 def _dead_letter(invalid: InvalidEntry) -> tuple[bytes | str, ...]:

@@ -58,7 +58,7 @@ def why_not(letter: DeadLetter) -> str:
         return "damaged: its fields cannot be read"
     found = decode(letter.entry)
     if isinstance(found, InvalidEntry):
-        return f"still invalid: {found.reason}"
+        return f"still invalid: {found.reason.value}"
     return ""
 
 

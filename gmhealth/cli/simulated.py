@@ -31,7 +31,9 @@ def checked_entry(event: str, game_id: str, container_id: str, at_ms: int, detai
         raise ConfigError(f"{error.object!r} is not UTF-8", hint="an entry holds text only") from None
     found = decode((b"0-1", fields))
     if isinstance(found, InvalidEntry):
-        raise ConfigError(f"the consumer would refuse this entry: {found.reason}", hint="change --game-id or --at")
+        raise ConfigError(
+            f"the consumer would refuse this entry: {found.reason.value}", hint="change --game-id or --at"
+        )
     return fields
 
 

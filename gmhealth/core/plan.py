@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from operator import attrgetter
+
+from msgspec import Struct
 
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import HealthEvent
@@ -18,7 +20,7 @@ from gmhealth.core.mapping import EFFECTS, Summary
 from gmhealth.core.snapshot import Snapshot
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True, gc=False):
     """What we read of a `runtime_records` row. `status` is text: Game Master may know more statuses than we."""
 
     status: str
@@ -35,7 +37,7 @@ class Outcome(StrEnum):
     NO_ROW = "no_row"
 
 
-class Step(NamedTuple):
+class Step(Struct, frozen=True, gc=False):
     """One event's part of a plan: what it did, the status after it, the snapshot it sends (None: debounced)."""
 
     event: HealthEvent
@@ -44,7 +46,7 @@ class Step(NamedTuple):
     snapshot: Snapshot | None
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False, array_like=True):
     """The net change to one row: applies only while the row still has `expected` and `current_turn` (design 3.1)."""
 
     game_id: str
@@ -75,7 +77,9 @@ class Plan:
         steps.sort(key=_stream_order)
         changes = [change for change in self.changes if change.game_id not in games]
         moved = {game_id: at for game_id, at in self.moved.items() if game_id not in games}
-        return Plan(steps, sorted([*changes, *again.changes]), moved | again.moved)
+        changes += again.changes
+        changes.sort(key=attrgetter("game_id"))
+        return Plan(steps, changes, moved | again.moved)
 
 
 def fold(
@@ -91,8 +95,7 @@ def fold(
     A game without a row gives a step and nothing else. `rows` and `emitted` are not changed.
     """
     steps: list[Step] = []
-    statuses: dict[str, str] = {}
-    summaries: dict[str, Summary] = {}
+    after: dict[str, tuple[str, Summary]] = {}
     moved: dict[str, int] = {}
     for event in events:
         game_id = event.game_id
@@ -100,8 +103,9 @@ def fold(
         if row is None:
             steps.append(Step(event, Outcome.NO_ROW, "", None))
             continue
-        status = statuses.get(game_id, row.status)
+        status, last_sent = after.get(game_id) or (row.status, emitted.get(game_id))
         effect = EFFECTS[event.type]
+        summary = effect.summary
         if (transition := effect.transition) is None:
             outcome = Outcome.HEALTH_ONLY
         elif swap and status == transition.expected:
@@ -110,19 +114,15 @@ def fold(
         else:
             outcome = Outcome.CONFLICT
         snapshot = None
-        last_sent = summaries.get(game_id) or emitted.get(game_id)
-        if outcome is Outcome.SWAPPED or effect.summary != last_sent:
-            snapshot = Snapshot(game_id, row.current_turn, status, effect.summary, event.occurred_at_ms)
-        statuses[game_id], summaries[game_id] = status, effect.summary
+        if summary != last_sent or outcome is Outcome.SWAPPED:
+            snapshot = Snapshot(game_id, row.current_turn, status, summary, event.occurred_at_ms)
+        after[game_id] = status, summary
         steps.append(Step(event, outcome, status, snapshot))
-    return Plan(
-        steps,
-        [
-            Change(game_id, rows[game_id].status, rows[game_id].current_turn, status, summaries[game_id])
-            for game_id, status in sorted(statuses.items())
-        ],
-        moved,
-    )
+    return Plan(steps, [_change(game_id, rows[game_id], *after[game_id]) for game_id in sorted(after)], moved)
+
+
+def _change(game_id: str, row: Row, status: str, summary: Summary) -> Change:
+    return Change(game_id, row.status, row.current_turn, status, summary)
 
 
 def _stream_order(step: Step) -> EntryId:

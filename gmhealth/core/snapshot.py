@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 SNAPSHOT_EVENT_TYPE: Final = "runtime_snapshot_update"
 NO_TURN_STATS: Final = "[]"
 """Always empty here: the consumer has no fresh engine state (D5)."""
 
 
-class Snapshot(NamedTuple):
-    """A game's row as it stood after one event. A named tuple: one is made for most entries."""
+class Snapshot(Struct, frozen=True, gc=False):
+    """A game's row as it stood after one event. One is made for most entries, hence no dataclass."""
 
     game_id: str
     current_turn: int

@@ -239,7 +239,7 @@ class Figures:
         self.buckets[BATCH_ENTRIES][()].observe(done.entries)
         for stage, seconds in done.seconds.items():
             self.buckets[STAGE_SECONDS][stage,].observe(seconds)
-        for reason, count in Counter(invalid.reason for invalid in done.invalid).items():
+        for reason, count in Counter(invalid.reason.value for invalid in done.invalid).items():
             self._add(DEAD_LETTERS, (reason,), count)
         self._outcomes(done)
         self._delays(done)

@@ -94,7 +94,7 @@ def _batch(done: BatchDone) -> None:
     if not LOGGER.isEnabledFor(logging.DEBUG):
         return
     for invalid in done.invalid:
-        log(DEBUG, "dead letter", entry_id=_id(invalid), reason=invalid.reason)
+        log(DEBUG, "dead letter", entry_id=_id(invalid), reason=invalid.reason.value)
     for step in done.plan.steps:
         if step.outcome is Outcome.CONFLICT:
             log(DEBUG, "conflict: the status is not the expected one", **_event(step.event), status=step.status)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from msgspec.structs import replace as changed
 
 from gmhealth.adapters import redis_ledger
 from gmhealth.adapters.redis_ledger import RedisLedger
@@ -204,17 +205,27 @@ def test_a_large_batch_is_one_commit_in_order(ledger: RedisLedger, redis_client:
 
 @pytest.mark.parametrize(
     "game_id",
-    ['"quoted" \\ \\u0041', "tab\tand\nline", "\x01\x1f\x7f", "é ü 漢字 🎲 \u2028", "123", "null", "[]", " x "],
+    [
+        '"quoted" \\ \\u0041',
+        "tab\tand\nline",
+        "\x01\x1f\x7f",
+        "é ü 漢字 🎲 \u2028",
+        "123",
+        "null",
+        "[]",
+        " x ",
+        "x" * 256,
+    ],
 )
 def test_a_game_is_named_as_it_is_whatever_its_name(ledger: RedisLedger, client: redis.Redis, game_id: str) -> None:
-    assert ledger.commit(replace(COMMIT, snapshots=[SNAPSHOTS[0]._replace(game_id=game_id)])) is None
+    assert ledger.commit(replace(COMMIT, snapshots=[changed(SNAPSHOTS[0], game_id=game_id)])) is None
     (fields,) = sent(client)
     assert fields[3].decode() == game_id
 
 
 @pytest.mark.parametrize("number", [0, 2**31 - 1, 1_790_000_000_000, 1_790_000_000_001, MAX_OCCURRED_AT_MS])
 def test_numbers_are_written_out_digit_by_digit(ledger: RedisLedger, client: redis.Redis, number: int) -> None:
-    snapshot = SNAPSHOTS[0]._replace(current_turn=number, occurred_at_ms=number)
+    snapshot = changed(SNAPSHOTS[0], current_turn=number, occurred_at_ms=number)
     assert ledger.commit(replace(COMMIT, snapshots=[snapshot])) is None
     (fields,) = sent(client)
     assert (fields[5], fields[13]) == (b"%d" % number, b"%d" % number)

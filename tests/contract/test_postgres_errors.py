@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from psycopg import errors
 
 from gmhealth.adapters import postgres_connection
@@ -82,7 +83,7 @@ def test_a_deadlock_is_resolved_by_trying_again(
     with ThreadPoolExecutor() as pool, psycopg.connect(postgres_dsn, application_name="test") as crossing:
         crossing.execute("SET deadlock_timeout = '1min'")
         crossing.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-c' FOR UPDATE")
-        written = pool.submit(rows.write, [SWAP[0]._replace(game_id=f"game-{x}") for x in "abc"])
+        written = pool.submit(rows.write, [replace(SWAP[0], game_id=f"game-{x}") for x in "abc"])
         eventually(lambda: len(pg.execute(WAITING).fetchall()) == 1)
         crossed = pool.submit(crossing.execute, "SELECT 1 FROM runtime_records WHERE game_id = 'game-a' FOR UPDATE")
         eventually(lambda: len(pg.execute(WAITING).fetchall()) == 2)

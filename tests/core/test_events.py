@@ -132,7 +132,7 @@ def test_what_is_for_display_only_is_no_reason_to_refuse(name: str, carried: byt
 
 @pytest.mark.parametrize("kind", EventType)
 def test_each_of_the_seven_types_is_known(kind: EventType) -> None:
-    assert decode(entry(event_type=kind.encode())) == (b"1-1", "game-01HZ", kind, 1790000003359)
+    assert decode(entry(event_type=kind.encode())) == HealthEvent(b"1-1", "game-01HZ", kind, 1790000003359)
 
 
 @given(st.integers(0, MAX_OCCURRED_AT_MS) | st.sampled_from([0, MAX_OCCURRED_AT_MS]))

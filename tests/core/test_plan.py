@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from gmhealth.core.events import EventType, HealthEvent
 from gmhealth.core.plan import Change, Outcome, Plan, Row, fold
@@ -49,14 +50,14 @@ def consumed(batches: Iterable[Events], rows: Rows) -> tuple[Rows, list[Snapshot
 @settings(max_examples=500)
 @given(event_lists, tables, cuts)
 def test_the_fold_is_the_record_one_event_at_a_time(stream: Events, rows: Rows, at: list[int]) -> None:
-    model = Consumer(Store({game_id: RuntimeRecord(*row) for game_id, row in rows.items()}))
+    model = Consumer(Store({game_id: RuntimeRecord(*astuple(row)) for game_id, row in rows.items()}))
     for event in stream:
         model.handle_message(event.game_id, event.type.value, event.occurred_at_ms)
 
     rows, snapshots = consumed(split(stream, at), rows)
 
     records = model.store.records
-    assert rows == {game: (row.status, row.current_turn, row.engine_health) for game, row in records.items()}
+    assert rows == {game: Row(row.status, row.current_turn, row.engine_health) for game, row in records.items()}
     assert [list(snapshot.fields().items()) for snapshot in snapshots] == model.published
 
 

@@ -17,7 +17,7 @@ from unittest import mock
 from gmhealth import bootstrap, writer
 from gmhealth.bootstrap import Parts
 from gmhealth.core.entry import START, Entry, EntryId
-from gmhealth.core.events import Decoded, HealthEvent, decode
+from gmhealth.core.events import decode_all
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row, fold
 from gmhealth.job import Job
@@ -113,8 +113,7 @@ def alone(parts: Parts, until: EntryId, batch_size: int) -> dict[str, float]:
         read = clock.time("read", parts.stream.read_range, after, until, batch_size)
         batches.append(read.entries)
         after = EntryId.parse(read.entries[-1][0]) or until
-    decoded = [clock.time("decode", _decoded, batch) for batch in batches]
-    events = [[event for event in batch if isinstance(event, HealthEvent)] for batch in decoded]
+    events = [clock.time("decode", decode_all, batch).events for batch in batches]
     rows = [clock.time("load", parts.rows.load, {event.game_id for event in batch}) for batch in events]
     plans = [clock.time("fold", fold, *batch, {}) for batch in zip(events, rows, strict=True)]
     for loaded in rows:
@@ -124,10 +123,6 @@ def alone(parts: Parts, until: EntryId, batch_size: int) -> dict[str, float]:
         clock.time("publish", parts.ledger.commit, Commit(None, None, f"alone#{at}", plan.snapshots, (), 0))
     entries = sum(map(len, batches))
     return {stage: seconds / entries for stage, seconds in clock.wall.items()}
-
-
-def _decoded(entries: Sequence[Entry]) -> list[Decoded]:
-    return [decode(entry) for entry in entries]
 
 
 def _touching(rows: Mapping[str, Row]) -> list[Change]:
