@@ -26,22 +26,27 @@ SELECT game_id, status, current_turn, engine_health
 # One statement, so that no row stays locked while a client is waited for; READ COMMITTED looks at `expected` and
 # `current_turn` again after waiting for a row (PostgreSQL manual, 13.2.1), so a swap never overrules another (I4).
 # The changes come in game_id order and are joined in that order: see SESSION. As one JSON text they cost the client a
-# quarter of what an array per column does, and the server less, too.
+# quarter of what an array per column does, and the server less, too. Which of them applied is told only where not all
+# did: a row of the answer for each would take the server a sixth of the time.
 WRITE = sql.SQL("""
-UPDATE {table} AS r
-   SET status = change.status,
-       engine_health = change.engine_health,
-       updated_at = now()
-  FROM (SELECT item ->> 0 AS game_id,
-               item ->> 1 AS expected,
-               (item ->> 2)::integer AS current_turn,
-               item ->> 3 AS status,
-               item ->> 4 AS engine_health
-          FROM jsonb_array_elements(%s) AS item) AS change
- WHERE r.game_id = change.game_id
-   AND r.status = change.expected
-   AND r.current_turn = change.current_turn
-RETURNING r.game_id
+WITH applied AS (
+    UPDATE {table} AS r
+       SET status = change.status,
+           engine_health = change.engine_health,
+           updated_at = now()
+      FROM (SELECT item ->> 0 AS game_id,
+                   item ->> 1 AS expected,
+                   (item ->> 2)::integer AS current_turn,
+                   item ->> 3 AS status,
+                   item ->> 4 AS engine_health
+              FROM jsonb_array_elements(%s) AS item) AS change
+     WHERE r.game_id = change.game_id
+       AND r.status = change.expected
+       AND r.current_turn = change.current_turn
+    RETURNING r.game_id
+)
+SELECT CASE WHEN count(*) < %s THEN coalesce(array_agg(game_id), '{{}}') END
+  FROM applied
 """)
 
 # Unguarded on purpose (D3): the status stays what it is, `stopped` and `finished` included.
@@ -176,10 +181,8 @@ class PostgresRows:
         if not changes:
             return frozenset()
         with self._session("write rows") as connection, connection.busy_with(meanwhile):
-            applied = connection.execute(self._write, [_json(changes)]).fetchall()
-        if len(applied) == len(changes):
-            return frozenset()
-        return {change.game_id for change in changes}.difference(*applied)
+            ((applied,),) = connection.execute(self._write, [_json(changes), len(changes)])
+        return frozenset() if applied is None else {change.game_id for change in changes}.difference(applied)
 
     def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
         """Write summaries in one statement that is its own transaction."""

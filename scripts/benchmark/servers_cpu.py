@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,9 @@ def _both(valkey: int, postmaster: int) -> dict[str, float]:
 
 def _seconds(pid: int) -> float:
     """User and system time of the process, and of its children that have ended (proc_pid_stat(5), 14 to 17)."""
-    return sum(map(int, _fields(pid)[11:15])) / TICKS if Path(f"/proc/{pid}").exists() else 0.0
+    with suppress(FileNotFoundError, ProcessLookupError):  # it may end between any two looks
+        return sum(map(int, _fields(pid)[11:15])) / TICKS
+    return 0.0
 
 
 def _children(pid: int) -> list[int]:

@@ -26,7 +26,7 @@ OFFSET_BEFORE_PUBLISH = (
     "adapters/redis_ledger.py",
     "            reply = self._run(meanwhile, len(names), *names, *head, *letters)\n",
     """
-            reply = self._run(meanwhile, len(names), *names, *head[:7], "[]", *head[8:])
+            reply = self._run(meanwhile, len(names), *names, *head[:7], _packed(()), *head[8:])
             if reply is None:
                 reply = self._run(nothing, len(names), *names, "free", "", "", "", *head[4:], *letters)
 """,
