@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import Final
 
 from gmhealth.core.events import HealthEvent
-from gmhealth.core.plan import Change, Plan, Row, fold
+from gmhealth.core.plan import Change, Plan, Row, fold, shared_row
 from gmhealth.ports import Meanwhile, Rows, nothing
 
 GUARDED_TRIES: Final = 3
 """After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
 REMEMBERED: Final = 100_000
-"""About so many rows are remembered as the last write left them: some 110 bytes each, as their `Row`s are shared."""
-
-_row = lru_cache(maxsize=10_000)(Row)
-"""The one `Row` of a status, a turn and a summary: most games share theirs with others."""
+"""About so many rows are remembered: some 110 bytes each, as their `Row`s are shared."""
 
 
 class Writer:
     """Writes what the fold plans, by compare-and-swap (I4).
 
-    A row is planned from as it was left by the last write, if that is remembered: the guard finds out whether it
-    still is so, and a game whose memory was stale is loaded and planned again. That saves the load, a round trip of
-    three, for most events. `swap=False` moves no status.
+    A row is planned from as it was when it was loaded, or as our last write left it, if that is remembered: the guard
+    finds out whether it still is so, and a game whose memory was stale is loaded and planned again. That saves the
+    load, a round trip of three, for most events. `swap=False` moves no status.
     """
 
     def __init__(self, rows: Rows, *, swap: bool) -> None:
@@ -55,46 +51,45 @@ class Writer:
             meanwhile()
             self._rows.keep_alive()  # a session that is not used ends, and the writer's lock with it (design 3.4)
             return Plan(), 0
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.clear()
         games = {event.game_id for event in events}
-        known = {game_id: row for game_id in games if (row := self._remembered.get(game_id)) is not None}
-        rows = {**known, **self._load(games - known.keys())}
-        plan, lost = self._try(events, rows, emitted, may_move, meanwhile)
-        races = len(lost - known.keys())
-        for _ in range(GUARDED_TRIES if known else GUARDED_TRIES - 1):
+        loaded = games - self._remembered.keys()
+        self._load(loaded)
+        plan, lost = self._try(events, emitted, may_move, meanwhile)
+        races = len(lost & loaded)
+        for _ in range(GUARDED_TRIES - 1 if loaded == games else GUARDED_TRIES):
             if not lost:
                 return plan, races
-            again, still_lost = self._try(_of(events, lost), self._load(lost), emitted, may_move)
+            self._load(lost)
+            again, still_lost = self._try(_of(events, lost), emitted, may_move)
             plan, lost = plan.replaced(again, lost), still_lost
             races += len(lost)
         if lost:
             plan = plan.replaced(self._give_way(_of(events, lost), plan.changes, lost, emitted), lost)
         return plan, races
 
-    def _load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
-        return self._rows.load(game_ids) if game_ids else {}
+    def _load(self, game_ids: Collection[str]) -> None:
+        if game_ids:
+            self._remembered.update(self._rows.load(game_ids))
 
     def _try(
         self,
         events: Sequence[HealthEvent],
-        rows: Mapping[str, Row],
         emitted: Mapping[str, str],
         may_move: dict[str, int],
         meanwhile: Meanwhile = nothing,
     ) -> tuple[Plan, frozenset[str]]:
-        plan = fold(events, rows, emitted, swap=self._swap)
+        plan = fold(events, self._remembered, emitted, swap=self._swap)
         # A status that is moved and moved back within the batch is no transition of the row.
-        games = [change.game_id for change in plan.changes if change.status != change.expected]
-        may_move.update({game_id: plan.moved[game_id] for game_id in games})
+        moving = [change for change in plan.changes if change.status != change.expected]
+        may_move.update({change.game_id: plan.moved[change.game_id] for change in moving})
         lost = frozenset(self._rows.write(plan.changes, meanwhile))
-        self._remember(plan.changes, lost)
-        return plan, lost
-
-    def _remember(self, changes: Sequence[Change], lost: frozenset[str]) -> None:
-        if len(self._remembered) > REMEMBERED:
-            self._remembered.clear()
-        for change in changes:
-            self._remembered[change.game_id] = _row(change.status, change.current_turn, change.summary)
+        # What a row is planned from is its status and its turn. The summary of one that was not moved is left to age.
+        for change in moving:
+            self._remembered[change.game_id] = shared_row(change.status, change.current_turn, change.summary)
         self.forget(lost)
+        return plan, lost
 
     def _give_way(
         self,

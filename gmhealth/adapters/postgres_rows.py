@@ -13,7 +13,7 @@ from psycopg import sql
 
 from gmhealth.adapters.postgres_connection import Connection, translated
 from gmhealth.core.outage import Outage, heard, said
-from gmhealth.core.plan import Change, Row
+from gmhealth.core.plan import Change, Row, shared_row
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Lock, Meanwhile, nothing
 
@@ -201,4 +201,4 @@ def _json(changes: Sequence[Change]) -> str:
 
 
 def _rows(found: Iterable[tuple[Any, ...]]) -> dict[str, Row]:
-    return {game_id: Row(status, turn, engine_health) for game_id, status, turn, engine_health in found}
+    return {game_id: shared_row(*row) for game_id, *row in found}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 
 from msgspec import Struct
@@ -26,6 +27,10 @@ class Row(Struct, frozen=True, gc=False):
     status: str
     current_turn: int
     engine_health: str
+
+
+shared_row = lru_cache(maxsize=10_000)(Row)
+"""The one `Row` of a status, a turn and a summary: most games share theirs with others, which keeps them small."""
 
 
 class Outcome(StrEnum):
