@@ -58,7 +58,7 @@ class HealthEvent(Struct, frozen=True, gc=False):
     occurred_at_ms: int
 
 
-class InvalidEntry(NamedTuple):
+class InvalidEntry(Struct, frozen=True, gc=False):
     """An entry that is no health event, whole, with the first reason found."""
 
     entry: Entry
@@ -113,10 +113,11 @@ def decode_all(entries: Iterable[Entry]) -> Decoded:
 
 def _values(fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes] | Reason:
     """Find the values of an entry whose fields come in another order, or are others."""
-    named = dict(zip(fields[::2], fields[1::2], strict=False))
+    parts = iter(fields)
+    named = dict(zip(parts, parts, strict=False))
     if 2 * len(named) != len(fields):
         return Reason.DUPLICATE_FIELD
-    game_id, event_type, occurred_at_ms = (named.get(name) for name in (b"game_id", b"event_type", b"occurred_at_ms"))
+    game_id, event_type, occurred_at_ms = named.get(b"game_id"), named.get(b"event_type"), named.get(b"occurred_at_ms")
     if game_id is None:
         return Reason.GAME_ID_MISSING
     if event_type is None:

@@ -5,12 +5,13 @@ A dead letter keeps an entry's names and values so, as one field: whatever their
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 
-def pack(parts: Iterable[bytes]) -> bytes:
+def pack(parts: Sequence[bytes]) -> bytes:
     """Join `parts` so that `unpack` gives them back exactly."""
-    return b"".join([b"%d:%b," % (len(part), part) for part in parts])
+    # All lengths at once, then all parts: formatting each by itself takes half as long again.
+    return b"%d:%%b," * len(parts) % tuple(map(len, parts)) % tuple(parts)
 
 
 def unpack(packed: bytes) -> list[bytes] | None:
