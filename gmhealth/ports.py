@@ -86,12 +86,12 @@ class Stream(Protocol):
 class Commit:
     """All that one batch sends to Redis.
 
-    `fence`: what this batch was read after; None for no fence. `replay`: the fence is the mark alone, as the offset is
+    `fence`: what this batch was read after. `replay`: the fence is the mark alone, as the offset is
     for others to move. `offset`: the new one, or None to leave it. `mark` is new for every attempt. `failed_at_ms` is
     when the dead letters were found to be invalid. `tail` is not saved for a replay, which no failover would run again.
     """
 
-    fence: Saved | None
+    fence: Saved
     offset: EntryId | None
     mark: str
     snapshots: Sequence[Snapshot]

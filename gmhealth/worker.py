@@ -337,7 +337,7 @@ class Worker:
     ) -> Commit:
         self._commits += 1
         return Commit(
-            fence=self._saved,
+            fence=self._saved or Saved(None, None),
             offset=offset,
             mark=f"{self._name}{READ if read else NOT_READ}{self._commits}",
             snapshots=snapshots,

@@ -3,7 +3,7 @@
 -- KEYS  1 offset  2 mark of the last commit  3 stream of snapshots  4 stream of dead letters
 --       5 how many dead letters were ever dropped
 -- ARGV  1 how it is fenced           "fenced": apply only while offset and mark are as in 2 and 3; "marked": only
---                                    while the mark is, as a replay leaves the offset to others; "free"
+--                                    while the mark is, as a replay leaves the offset to others
 --       2 expected offset            "" for none saved
 --       3 expected mark              "" for none; without it a commit that was held up on its way would apply once
 --                                    the offset has been reset and has come back
@@ -29,7 +29,7 @@
 local saved, marked = redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or ''
 local left, mark, tail = string.match(marked, '^(%S*) ([^\t]*)(.*)$')
 left, mark, tail = left or '', mark or marked, tail or ''
-if ARGV[1] ~= 'free' and mark ~= ARGV[3] or ARGV[1] == 'fenced' and saved ~= ARGV[2] then
+if mark ~= ARGV[3] or ARGV[1] == 'fenced' and saved ~= ARGV[2] then
   return { saved, marked }
 end
 if ARGV[1] == 'fenced' then

@@ -145,11 +145,10 @@ def _read_tail(text: str) -> Tail | None:
 
 
 def _head(commit: Commit) -> tuple[str, ...]:
-    fence = commit.fence
     return (
-        "free" if fence is None else "marked" if commit.replay else "fenced",
-        (fence and fence.text) or "",
-        (fence and fence.mark) or "",
+        "marked" if commit.replay else "fenced",
+        commit.fence.text or "",
+        commit.fence.mark or "",
         "" if commit.offset is None else str(commit.offset),
         commit.mark,
     )

@@ -14,8 +14,8 @@ from tests.ledger_keys import KEYS
 from tests.streams import raw_entries, text
 
 
-def commit(*bad: InvalidEntry) -> Commit:
-    return Commit(None, None, "worker#1", [], bad, 1_790_000_000_999)
+def commit(ledger: RedisLedger, *bad: InvalidEntry) -> Commit:
+    return Commit(ledger.saved(), None, "worker#1", [], bad, 1_790_000_000_999)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_dead_letter_keeps_the_entry_byte_for_byte(
     ledger: RedisLedger, redis_client: redis.Redis, fields: list[bytes]
 ) -> None:
     bad: Entry = (b"3-7", fields)
-    assert ledger.commit(commit(InvalidEntry(bad, Reason.GAME_ID_MISSING))) is None
+    assert ledger.commit(commit(ledger, InvalidEntry(bad, Reason.GAME_ID_MISSING))) is None
     ((_, dead),) = raw_entries(redis_client, KEYS.dead_letters)
     assert dead[3] == b"3-7"
     assert unpack(dead[-1]) == fields
@@ -42,7 +42,7 @@ def test_a_dead_letter_keeps_the_entry_byte_for_byte(
 def test_dead_letters_are_bounded_and_the_newest_are_kept(client: redis.Redis, redis_client: redis.Redis) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=200)
     bad = [InvalidEntry((f"{n}-0".encode(), []), Reason.GAME_ID_MISSING) for n in range(1, 1001)]
-    dropped = ledger.commit(commit(*bad))
+    dropped = ledger.commit(commit(ledger, *bad))
     kept = [fields[3] for _, fields in raw_entries(redis_client, KEYS.dead_letters)]
     assert 200 <= len(kept) <= 300  # a node of the stream holds a hundred, and nodes go whole
     assert kept == [item.entry[0] for item in bad][-len(kept) :]
@@ -56,17 +56,17 @@ def test_every_one_that_is_dropped_is_counted_and_none_that_was_purged(
     bad = [InvalidEntry((f"{n}-0".encode(), []), Reason.GAME_ID_MISSING) for n in range(1, 151)]
     told = 0
     for _ in range(5):
-        outcome = ledger.commit(commit(*bad))
+        outcome = ledger.commit(commit(ledger, *bad))
         told += outcome.letters if isinstance(outcome, Dropped) else 0
         redis_client.xdel(KEYS.dead_letters, raw_entries(redis_client, KEYS.dead_letters)[-1][0])
     assert told == 5 * 150 - 5 - redis_client.xlen(KEYS.dead_letters)
     assert text(redis_client, KEYS.dropped) == str(told)
-    assert ledger.commit(commit()) is None
+    assert ledger.commit(commit(ledger)) is None
 
 
 def test_a_count_that_is_none_begins_anew(client: redis.Redis, redis_client: redis.Redis) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=100)
     redis_client.set(KEYS.dropped, "garbage")
-    outcome = ledger.commit(commit(*[InvalidEntry((b"1-1", []), Reason.GAME_ID_MISSING)] * 500))
+    outcome = ledger.commit(commit(ledger, *[InvalidEntry((b"1-1", []), Reason.GAME_ID_MISSING)] * 500))
     assert isinstance(outcome, Dropped)
     assert text(redis_client, KEYS.dropped) == str(outcome.letters)

@@ -136,7 +136,7 @@ def test_an_offset_that_came_back_is_not_the_one_that_was_read(ledger: RedisLedg
     [
         pytest.param({"offset": EntryId(6, 0)}, "6-0", id="a batch"),
         pytest.param({"offset": None}, "7-7", id="a repair, after the offset was moved"),
-        pytest.param({"offset": None, "fence": None}, "5-1", id="a replay, which is none of the consumer's batches"),
+        pytest.param({"offset": None, "replay": True}, "5-1", id="a replay, which is none of the consumer's batches"),
     ],
 )
 def test_the_offset_that_a_consumer_left_is_told_from_where_it_was_moved_to(
@@ -156,17 +156,6 @@ def test_a_fence_holds_for_the_text_as_it_is_written(ledger: RedisLedger, redis_
     assert ledger.saved().text == "5-1"
 
 
-@pytest.mark.parametrize("stored", [None, "9-9"])
-def test_without_a_fence_it_applies_and_without_an_offset_it_moves_none(
-    ledger: RedisLedger, redis_client: redis.Redis, stored: str | None
-) -> None:
-    if stored is not None:
-        redis_client.set(KEYS.offset, stored)
-    assert ledger.commit(replace(COMMIT, fence=None, offset=None)) is None
-    assert (ledger.saved().text, ledger.saved().mark) == (stored, "worker#1")
-    assert redis_client.xlen(KEYS.snapshots) == 2
-
-
 def test_the_mark_tells_which_commit_was_the_last_one_applied(ledger: RedisLedger) -> None:
     ledger.commit(COMMIT)
     ledger.commit(replace(COMMIT, mark="worker#2"))  # its fence does not hold
@@ -176,14 +165,14 @@ def test_the_mark_tells_which_commit_was_the_last_one_applied(ledger: RedisLedge
 
 
 @pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark, KEYS.snapshots, KEYS.dead_letters, KEYS.dropped])
-@pytest.mark.parametrize("fence", [Saved(None, None), None])
+@pytest.mark.parametrize("replay", [False, True])
 def test_a_key_of_another_type_leaves_nothing_written(
-    ledger: RedisLedger, redis_client: redis.Redis, key: str, fence: Saved | None
+    ledger: RedisLedger, redis_client: redis.Redis, key: str, replay: bool
 ) -> None:
     redis_client.rpush(key, "somebody else's")
     before = everything(redis_client)
     with pytest.raises(Unusable, match="WRONGTYPE") as caught:
-        ledger.commit(replace(COMMIT, fence=fence))
+        ledger.commit(replace(COMMIT, replay=replay))
     assert "names of the streams" in caught.value.hint
     assert everything(redis_client) == before
 
@@ -257,7 +246,7 @@ def test_work_meanwhile_is_done_once_the_commit_has_left(
     ledger: RedisLedger, redis_client: redis.Redis, forget_script: Callable[[], None], known: bool
 ) -> None:
     if known:
-        ledger.commit(replace(COMMIT, fence=None, offset=None, snapshots=(), dead_letters=(), mark="worker#0"))
+        ledger.commit(replace(COMMIT, offset=None, snapshots=(), dead_letters=(), mark="worker#0"))
         redis_client.delete(KEYS.mark)
     else:
         forget_script()
@@ -283,12 +272,12 @@ def test_what_is_raised_meanwhile_leaves_no_answer_behind(ledger: RedisLedger) -
     assert ledger.saved().mark == "worker#2"
 
 
-def test_the_tail_is_saved_with_a_fence_and_kept_without_one(ledger: RedisLedger) -> None:
+def test_the_tail_is_saved_by_a_batch_and_kept_by_a_replay(ledger: RedisLedger) -> None:
     tail = Tail("7/00000001", EntryId(3, 1))
     assert ledger.commit(replace(COMMIT, tail=tail)) is None
     assert (ledger.saved().mark, ledger.saved().tail) == (COMMIT.mark, tail)
-    free = replace(COMMIT, fence=None, offset=None, mark="replay#1", tail=Tail("7/00000002", EntryId(4, 0)))
-    assert ledger.commit(free) is None
+    replay = Commit(ledger.saved(), None, "replay#1", [], [], 1, Tail("7/00000002", EntryId(4, 0)), replay=True)
+    assert ledger.commit(replay) is None
     assert (ledger.saved().mark, ledger.saved().tail) == ("replay#1", tail)
     assert ledger.commit(replace(COMMIT, fence=ledger.saved(), mark="worker#2")) is None
     assert ledger.saved().tail is None

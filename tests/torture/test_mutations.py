@@ -28,21 +28,22 @@ OFFSET_BEFORE_PUBLISH = (
     """
             reply = self._run(meanwhile, len(names), *names, *head[:7], _packed(()), *head[8:])
             if reply is None:
-                reply = self._run(nothing, len(names), *names, "free", "", "", "", *head[4:], *letters)
+                again = ("marked", "", commit.mark, "", *head[4:])
+                reply = self._run(nothing, len(names), *names, *again, *letters)
 """,
 )
 REMEMBERED_BEFORE_PUBLISH = (
     "writer.py",
-    "        plan = fold(events, rows, emitted, swap=self._swap)\n",
+    "        plan = fold(events, self._remembered, emitted, swap=self._swap)\n",
     """
-        plan = fold(events, rows, emitted, swap=self._swap)
+        plan = fold(events, self._remembered, emitted, swap=self._swap)
         emitted.update((change.game_id, change.summary) for change in plan.changes)
 """,
 )
 NO_FENCE = (
-    "worker.py",
-    "            fence=self._saved,",
-    "            fence=None,",
+    "adapters/commit.lua",
+    "if mark ~= ARGV[3] or ARGV[1] == 'fenced' and saved ~= ARGV[2] then",
+    "if false then",
 )
 DEBOUNCE_KEPT = ("worker.py", "        if again:\n            self._forget(events)\n", "")
 

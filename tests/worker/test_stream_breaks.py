@@ -89,7 +89,6 @@ def test_a_stream_begun_anew_that_has_passed_the_offset_is_read_from_its_start(s
     scene.append("9-1", "no", "event")
     assert said_at_once_and_once(actor) == StreamReplaced(EntryId(4, 0), EntryId(2, 5), 0)
     assert [commit.offset for commit in scene.applied][-1] == EntryId(9, 1)
-    assert scene.applied[-1].fence is not None
 
 
 def test_the_successor_of_a_removed_stream_is_read_from_its_start_without_another_word(scene: Scene) -> None:
