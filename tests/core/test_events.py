@@ -15,6 +15,7 @@ from gmhealth.core.events import (
     InvalidEntry,
     Reason,
     decode,
+    decode_all,
 )
 from tests.strategies import arbitrary_entries, valid_entries
 
@@ -55,6 +56,14 @@ def test_no_entry_raises_and_none_is_half_read(found: Entry) -> None:
     assert (decoded.entry_id, game_id.encode()) == (found[0], fields[b"game_id"])
     assert event_type.encode() == fields[b"event_type"]
     assert occurred_at_ms == int(fields[b"occurred_at_ms"])
+
+
+@given(st.lists(valid_entries().map(lambda pair: pair[0]) | arbitrary_entries))
+def test_a_batch_is_sorted_into_events_and_invalid_entries_in_stream_order(batch: list[Entry]) -> None:
+    each = [decode(found) for found in batch]
+    events, invalid = decode_all(batch)
+    assert events == [found for found in each if isinstance(found, HealthEvent)]
+    assert invalid == [found for found in each if isinstance(found, InvalidEntry)]
 
 
 @given(arbitrary_entries)
