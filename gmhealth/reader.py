@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -9,7 +10,7 @@ from typing import Final
 
 from gmhealth.core.batch_size import next_limit
 from gmhealth.core.entry import EntryId
-from gmhealth.core.events import Decoded, decode_all
+from gmhealth.core.events import Decoded, HealthEvent, decode_all
 from gmhealth.errors import GmhealthError
 from gmhealth.ports import Read, Stream
 
@@ -87,3 +88,13 @@ class Reader:
         if read.entries:
             self._limit = next_limit(read.entries, most_entries=self._batch_size, most_bytes=BATCH_BYTES)
         return Reading(after, read, full=len(read.entries) >= limit, ahead=ahead)
+
+
+def events_between(stream: Stream, after: EntryId, until: EntryId, most: int) -> Iterator[HealthEvent]:
+    """Read what follows `after`, up to `until`, about `most` entries in all; no page holds more bytes than a batch."""
+    reader = Reader(stream, until=until, batch_size=most, block_ms=0)
+    left = most
+    while left > 0 and (reading := reader.read(after)).read.entries:
+        yield from reading.decode().events
+        left -= len(reading.read.entries)
+        after = EntryId.parse(reading.read.entries[-1][0]) or until

@@ -16,7 +16,7 @@ from typing import Final
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.continuity import Break, Place, examine
 from gmhealth.core.entry import START, EntryId
-from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry, decode
+from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
@@ -37,7 +37,7 @@ from gmhealth.notices import (
 )
 from gmhealth.outages import Outages
 from gmhealth.ports import NOT_READ, READ, Commit, Ledger, Lock, Read, Rows, Saved, Stop, Stream
-from gmhealth.reader import Reader
+from gmhealth.reader import Reader, events_between
 from gmhealth.writer import Writer
 
 KEEP_ALIVE_S: Final = 1.0
@@ -197,9 +197,8 @@ class Worker:
         left = EntryId.parse(saved.committed or "") or START
         if not self._job.moves_offset or saved.entry_id <= left:
             return
-        for entry in self._stream.read_range(left, saved.entry_id, self._job.batch_size).entries:
-            event = decode(entry)
-            if isinstance(event, HealthEvent) and EFFECTS[event.type].transition is not None:
+        for event in events_between(self._stream, left, saved.entry_id, self._job.batch_size):
+            if EFFECTS[event.type].transition is not None:
                 self._owed[event.game_id] = event.occurred_at_ms
 
     def _moved(self, saved: Saved) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +12,12 @@ from redis import exceptions
 
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis_ledger import LedgerKeys
+from gmhealth.core.batch_size import next_limit
 from gmhealth.core.entry import Entry, EntryId
 
 PAGE: Final = 1000
+PAGE_BYTES: Final = 4 * 2**20
+"""About how much of a stream is held at once, whatever the size of its entries."""
 MAY_SCRIPT: Final = Path(__file__).with_name("may.lua").read_text(encoding="utf-8")
 
 
@@ -30,14 +34,16 @@ class RedisLook:
     def forward(self, stream: str, after: EntryId, last: EntryId | None = None, page: int = PAGE) -> Iterator[Entry]:
         """Read strictly after `after`, oldest first, up to `last` (None: the end), a page at a time."""
         end = "+" if last is None else str(last)
+        limit = next_limit((), most_entries=page, most_bytes=PAGE_BYTES)
         while True:
             entries: list[Entry] = self._ask(
-                f"read the stream {stream}", "XRANGE", stream, f"({after}", end, "COUNT", page
+                f"read the stream {stream}", "XRANGE", stream, f"({after}", end, "COUNT", limit
             )
             yield from entries
-            if len(entries) < page:
+            if len(entries) < limit:
                 return
             after = EntryId.parse(entries[-1][0]) or after
+            limit = next_limit(entries, most_entries=page, most_bytes=PAGE_BYTES)
 
     def backward(self, stream: str, limit: int, last: EntryId | None = None, page: int = PAGE) -> Iterator[Entry]:
         """Read newest first, from `last` (None: the end), at most `limit` entries, a page at a time."""
@@ -55,8 +61,7 @@ class RedisLook:
 
     def count_after(self, stream: str, after: EntryId, bound: int) -> int:
         """Count the entries strictly after `after`, up to `bound` of them."""
-        reply = self._ask(f"count entries of {stream}", "XRANGE", stream, f"({after}", "+", "COUNT", bound)
-        return len(reply)
+        return sum(1 for _ in islice(self.forward(stream, after), bound))
 
     def wait_for(self, streams: Mapping[str, EntryId], block_ms: int) -> Mapping[str, list[Entry]]:
         """Wait up to `block_ms` for entries strictly after the given ID of each stream."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from gmhealth import reader
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
@@ -78,6 +79,20 @@ def test_it_looks_at_no_more_than_one_batch(orphaned: Scene) -> None:
     orphaned.reset("3-0")
     orphaned.actor(job=Job(batch_size=2, block_ms=1)).rest()
     assert orphaned.snapshots() == [UNREPORTED]
+
+
+def test_it_looks_at_large_entries_in_pages(orphaned: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "BATCH_BYTES", 20_000)
+    for at in range(3, 203):
+        orphaned.append(f"{at}-0", "filler", "x" * 1000)
+    add_game(orphaned.pg, "game-b")
+    orphaned.event("203-0", "game-b", "container_oom", 3)
+    orphaned.pg.execute("UPDATE runtime_records SET engine_health = 'oom'")
+    orphaned.reset("203-0")
+    actor = orphaned.actor(job=Job(batch_size=5000, block_ms=1))
+    actor.rest()
+    assert [snapshot.game_id for snapshot in orphaned.snapshots()] == ["game-a", "game-b"]
+    assert actor.boundaries.names.count("stream.read_range") > 5
 
 
 def test_a_game_that_nobody_ever_wrote_is_not_told(scene: Scene) -> None:

@@ -1,0 +1,53 @@
+"""Looking at a stream: all of it, in pages that keep to a bound in bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+
+from gmhealth.adapters import redis_look
+from gmhealth.adapters.redis_connection import round_trip
+from gmhealth.adapters.redis_look import RedisLook
+from gmhealth.core.batch_size import FIRST
+from gmhealth.core.entry import START, EntryId
+
+ENTRIES = 400
+KILOBYTE = b"x" * 1024
+
+
+@pytest.fixture
+def pages(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many entries each page of a look had; the stream `large` has entries of a kilobyte each."""
+    pipeline = redis_client.pipeline(transaction=False)
+    for at in range(1, ENTRIES + 1):
+        pipeline.xadd("large", {b"name": KILOBYTE}, id=f"{at}-0")
+    pipeline.execute()
+    sizes: list[int] = []
+
+    def noted(client: redis.Redis, *commands: Any) -> list[Any]:
+        replies = round_trip(client, *commands)
+        sizes.append(len(replies[0]))
+        return replies
+
+    monkeypatch.setattr(redis_look, "round_trip", noted)
+    monkeypatch.setattr(redis_look, "PAGE_BYTES", 50 * len(KILOBYTE))
+    return sizes
+
+
+def test_no_page_after_the_first_holds_more_than_its_bound_in_bytes(client: redis.Redis, pages: list[int]) -> None:
+    found = [entry_id for entry_id, _ in RedisLook(client).forward("large", START)]
+    assert found == [b"%d-0" % at for at in range(1, ENTRIES + 1)]
+    assert pages[0] == FIRST
+    assert max(pages[1:]) <= 50
+
+
+@pytest.mark.parametrize(
+    ("after", "bound", "count"), [(START, 10_000, ENTRIES), (START, 250, 250), (EntryId(390, 0), 250, 10)]
+)
+def test_counting_holds_no_more_at_once(
+    client: redis.Redis, pages: list[int], after: EntryId, bound: int, count: int
+) -> None:
+    assert RedisLook(client).count_after("large", after, bound) == count
+    assert max(pages) <= FIRST
