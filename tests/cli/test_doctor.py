@@ -127,7 +127,7 @@ def acl_user(redis_client: redis.Redis, redis_url: str) -> Iterator[Callable[...
 
 NEEDED = [
     "+xread", "+xrange", "+xrevrange", "+xlen", "+xinfo|stream", "+xadd", "+get", "+set", "+type", "+evalsha",
-    "+script|load", "+eval", "+role", "+select", "+client|setname", "+client|setinfo", "+info", "+time", "+hmget",
+    "+script|load", "+eval", "+role", "+select", "+client|setname", "+info", "+time", "+hmget",
 ]  # fmt: skip
 
 
