@@ -44,7 +44,7 @@ class Case(NamedTuple):
 def params(cases: Mapping[str, Case]) -> list[Any]:
     """The cases by their names; without counts none tells how many were lost, or that a stream is another one."""
     return [
-        pytest.param(case, id=name, marks=() if case.lost is None else pytest.mark.needs_counts)
+        pytest.param(case, id=name, marks=() if case.lost is None else pytest.mark.since_redis_7)
         for name, case in cases.items()
     ]
 

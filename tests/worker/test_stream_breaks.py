@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.core.continuity import Break, EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
@@ -17,15 +14,6 @@ from tests.ledger_keys import KEYS
 from tests.streams import everything
 from tests.worker.faulty import Crossing, When, once_before
 from tests.worker.scene import Actor, Scene
-
-
-@pytest.fixture(params=[pytest.param(True, marks=pytest.mark.needs_counts), False], ids=["counted", "not counted"])
-def counted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the server counts what was ever added to a stream; one that does can be taken for an older one."""
-    if not request.param:
-        state = RedisStream.state
-        monkeypatch.setattr(RedisStream, "state", lambda stream: replace(state(stream), entries_added=None))
-    return bool(request.param)
 
 
 def consumed(scene: Scene, count: int = 4) -> Actor:
@@ -60,7 +48,7 @@ def test_a_stream_that_goes_on_is_no_break(scene: Scene) -> None:
     assert breaks(actor, steps=3) == []
 
 
-@pytest.mark.needs_counts
+@pytest.mark.since_redis_7
 def test_what_was_consumed_may_be_trimmed(scene: Scene) -> None:
     actor = consumed(scene)
     scene.redis.xtrim("events", maxlen=0, approximate=False)
@@ -101,7 +89,7 @@ def test_a_stream_begun_anew_after_the_offset_is_said_once_and_read_from_its_sta
     assert scene.offset() == "13-0"
 
 
-@pytest.mark.needs_counts
+@pytest.mark.since_redis_7
 def test_a_stream_begun_anew_that_has_passed_the_offset_is_read_from_its_start(scene: Scene) -> None:
     actor = consumed(scene)
     scene.redis.delete("events")
@@ -125,7 +113,7 @@ def test_the_successor_of_a_removed_stream_is_read_from_its_start_without_anothe
     assert scene.snapshots()[-1].occurred_at_ms == 25
 
 
-@pytest.mark.needs_counts
+@pytest.mark.since_redis_7
 def test_what_another_stream_loses_before_it_is_read_is_said(scene: Scene) -> None:
     actor = consumed(scene)
     scene.redis.delete("events")
