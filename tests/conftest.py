@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from gmhealth.adapters.redis_stream import RedisStream
 from tests import servers
 
 if TYPE_CHECKING:
@@ -83,6 +85,27 @@ def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[s
 @pytest.fixture(scope="session")
 def redis_databases(shared_servers: tuple[str, str]) -> Iterator[str]:
     return servers.redis_databases(shared_servers[0])
+
+
+@pytest.fixture(scope="session")
+def entries_counted(shared_servers: tuple[str, str]) -> bool:
+    """Whether the server counts what was ever added to a stream."""
+    return servers.counts_entries(shared_servers[0])
+
+
+@pytest.fixture(autouse=True)
+def _redis_is_new_enough(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("since_redis_7") and not request.getfixturevalue("entries_counted"):
+        pytest.skip("Redis before 7.0 counts no entries of a stream, and has less to say about permissions")
+
+
+@pytest.fixture(params=[pytest.param(True, marks=pytest.mark.since_redis_7), False], ids=["counted", "not counted"])
+def counted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the server counts what was ever added to a stream; one that does can be taken for an older one."""
+    if not request.param:
+        state = RedisStream.state
+        monkeypatch.setattr(RedisStream, "state", lambda stream: replace(state(stream), entries_added=None))
+    return bool(request.param)
 
 
 @pytest.fixture(scope="session")

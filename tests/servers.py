@@ -65,6 +65,16 @@ def redis_databases(url: str) -> Iterator[str]:
         yield _in_database(url, held)
 
 
+def counts_entries(url: str) -> bool:
+    """Tells whether the server counts what was ever added to a stream, as Valkey and Redis 7.0 do."""
+    key = f"gmhealth:tests:stream:{uuid4().hex}"
+    with connect_redis(_in_database(url, 0)) as client:
+        client.execute_command("XADD", key, "*", "name", "value")
+        facts = client.execute_command("XINFO", "STREAM", key)
+        client.delete(key)
+    return b"entries-added" in facts
+
+
 def _hold_database(client: redis.Redis, count: int) -> int:
     """Take the next one that no test uses; of a worker that crashed it is free again after a while."""
     for _ in range(count):

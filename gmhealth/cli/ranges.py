@@ -80,7 +80,7 @@ def _ms(option: str, text: str) -> int:
 
 
 def _trimmed(first: EntryId, state: StreamState) -> str | None:
-    if not state.gone or (state.first is not None and state.first <= first):
+    if state.gone == 0 or (state.first is not None and state.first <= first):
         return None
-    removed = f"{state.gone:,} were removed from the stream, which starts with {state.first}"
-    return f"part of the range may be gone: {removed}"
+    removed = "this server does not count what was removed" if state.gone is None else f"{state.gone:,} were removed"
+    return f"part of the range may be gone: {removed} from the stream, which starts with {state.first}"

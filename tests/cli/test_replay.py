@@ -145,10 +145,13 @@ def test_without_a_stream_there_is_nothing_to_replay(run: Run) -> None:
     assert f"there is no stream {STREAM}" in run("replay", "--from-id", "0-1", code=3).stderr
 
 
-def test_a_range_that_was_trimmed_in_part_says_so_first(run: Run, redis_client: redis.Redis, five: list[str]) -> None:
+def test_a_range_that_was_trimmed_in_part_says_so_first(
+    run: Run, redis_client: redis.Redis, five: list[str], counted: bool
+) -> None:
     redis_client.xtrim(STREAM, maxlen=3, approximate=False)
     told = run("replay", "--from-id", "1000-0", "--dry-run").stderr
-    assert "part of the range may be gone: 2 were removed from the stream, which starts with 3000-0" in told
+    removed = "2 were removed" if counted else "this server does not count what was removed"
+    assert f"part of the range may be gone: {removed} from the stream, which starts with 3000-0" in told
     assert "may be gone" not in run("replay", "--from-id", "3000-0", "--dry-run").stderr
 
 

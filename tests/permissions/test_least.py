@@ -22,6 +22,8 @@ OFFSET = "gamemaster:stream_offsets:health_events"
 DEAD = "gamemaster:dead_letters:health_events"
 LOBBY = "gm:lobby_events"
 
+pytestmark = pytest.mark.since_redis_7  # the users' rules have selectors
+
 
 def succeeded(gmhealth: Gmhealth, *arguments: str) -> str:
     done = gmhealth.run(*arguments)
