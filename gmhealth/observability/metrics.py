@@ -89,7 +89,7 @@ DEAD_LETTERS = Metric(
     "gmhealth_dead_letters",
     "Entries that were no health events and went to the dead letters, by reason.",
     ("reason",),
-    _all(tuple(Reason)),
+    _all([reason.value for reason in Reason]),
 )
 LETTERS_DROPPED = Metric(
     "counter", "gmhealth_dead_letters_dropped", "Old dead letters deleted to keep to their limit (dead_letter_limit)."
