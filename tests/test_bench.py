@@ -19,7 +19,7 @@ from scripts.benchmark.failures.trial import GAMES, trial
 from scripts.benchmark.faststream.environment import NotInstalled
 from scripts.benchmark.lines import Line, Skipped
 from scripts.benchmark.report import table
-from scripts.benchmark.roster import GMHEALTH, environment
+from scripts.benchmark.roster import GMHEALTH, READ_ONLY, READ_RAW, Contestant, Failed, environment
 from scripts.benchmark.rounds import Entrant
 from scripts.benchmark.scale import Scale
 from scripts.benchmark.site import Servers, Site, servers
@@ -158,6 +158,16 @@ def test_an_interrupt_keeps_what_was_measured_before_it(
     shown = capsys.readouterr()
     assert shown.out.count("| drain") == 1
     assert shown.err == "bench: drain: interrupted; the table has what was measured before it\n"
+
+
+@pytest.mark.parametrize("contestant", [READ_ONLY, READ_RAW], ids=lambda contestant: contestant.title)
+def test_a_reader_that_misses_entries_fails(running: Servers, contestant: Contestant) -> None:
+    with running.site(Workload(50, 5)) as site:
+        Entrant(contestant, site).play()
+        ((first, _),) = site.redis.xrange(HEALTH_STREAM, count=1)
+        site.redis.xdel(HEALTH_STREAM, first)
+        with pytest.raises(Failed, match="read 49 entries of 50"):
+            Entrant(contestant, site).play()
 
 
 def test_failure_modes_tell_lost_events_from_none(running: Servers) -> None:
