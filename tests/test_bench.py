@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,19 @@ from scripts.benchmark import rounds, stages, throughput
 from scripts.benchmark.failures.scenarios import SCENARIOS
 from scripts.benchmark.failures.subjects import gmhealth, plain_loop
 from scripts.benchmark.failures.trial import GAMES, trial
-from scripts.benchmark.faststream.environment import NotInstalled
+from scripts.benchmark.faststream.environment import NotInstalled, is_made, python
 from scripts.benchmark.lines import Line, Skipped
 from scripts.benchmark.report import table
-from scripts.benchmark.roster import GMHEALTH, environment
+from scripts.benchmark.roster import GMHEALTH, READ_ONLY, READ_RAW, Contestant, Failed, environment
 from scripts.benchmark.rounds import Entrant
 from scripts.benchmark.scale import Scale
 from scripts.benchmark.site import Servers, Site, servers
 from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM, OFFSET_KEY
+from scripts.benchmark.throughput import FASTSTREAM, FASTSTREAM_BATCHED
 from scripts.benchmark.verify import Differs, verify
 from scripts.benchmark.workload import Workload
+
+with_faststream = pytest.mark.skipif(not is_made(), reason="FastStream is not installed; `scripts/bench` does that")
 
 TINY = Scale(
     entries=300,
@@ -158,6 +162,27 @@ def test_an_interrupt_keeps_what_was_measured_before_it(
     shown = capsys.readouterr()
     assert shown.out.count("| drain") == 1
     assert shown.err == "bench: drain: interrupted; the table has what was measured before it\n"
+
+
+@pytest.mark.parametrize("contestant", [READ_ONLY, READ_RAW], ids=lambda contestant: contestant.title)
+def test_a_reader_that_misses_entries_fails(running: Servers, contestant: Contestant) -> None:
+    with running.site(Workload(50, 5)) as site:
+        Entrant(contestant, site).play()
+        ((first, _),) = site.redis.xrange(HEALTH_STREAM, count=1)
+        site.redis.xdel(HEALTH_STREAM, first)
+        with pytest.raises(Failed, match="read 49 entries of 50"):
+            Entrant(contestant, site).play()
+
+
+@with_faststream
+@pytest.mark.parametrize("batch_size", [1, 1000])
+def test_faststream_in_batches_does_what_it_has_to(site: Site, batch_size: int) -> None:
+    Entrant(replace(FASTSTREAM_BATCHED, python=str(python())), site, batch_size).play()
+
+
+@with_faststream
+def test_faststream_per_message_does_what_it_has_to(site: Site) -> None:
+    Entrant(replace(FASTSTREAM, python=str(python()), cap=100), site).play()
 
 
 def test_failure_modes_tell_lost_events_from_none(running: Servers) -> None:

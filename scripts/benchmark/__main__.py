@@ -44,14 +44,15 @@ QUICK_SECTIONS: Final[Mapping[str, Section]] = {"drain": throughput.quick, "late
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=DESCRIPTION)
-    parser.add_argument("--quick", action="store_true", help="within a minute: the loop, and idle latency")
+    parser.add_argument("--quick", action="store_true", help="within a minute: draining and latency, beside the loop")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="NAME", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--profile", action="store_true", help="only what each stage costs per event")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round there, too")
     parser.add_argument("--whole", action="store_true", help="slow contestants drain the whole backlog, too")
     sizes = parser.add_argument_group("sizes other than those of the published table")
-    for name in (*SIZES, "batch-size"):
+    for name in SIZES:
         sizes.add_argument(f"--{name}", type=int, metavar="N")
+    sizes.add_argument("--batch-size", type=int, metavar="N", help="of gmhealth, with --profile only")
     return parser.parse_args(arguments)
 
 

@@ -22,9 +22,8 @@ SETTLE_S = 3.0
 def idle(servers: Servers, scale: Scale) -> Iterator[Line | Skipped]:
     """Let `gmhealth consume` idle on a stream that it has drained."""
     with servers.site(Workload(1_000, 1_000)) as site:
-        settings = {"GMHEALTH_REDIS_URL": site.redis_url, "GMHEALTH_POSTGRES_DSN": site.postgres_dsn}
         line = [sys.executable, "-P", "-m", "gmhealth", "consume"]
-        with subprocess.Popen(line, env=environment() | settings, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(line, env=environment() | site.settings, stderr=subprocess.DEVNULL) as process:
             try:
                 time.sleep(SETTLE_S)
                 before = _cpu_s(process.pid)

@@ -43,6 +43,12 @@ BARE: Final = Contestant("bare read-update-append loop", "scripts.benchmark.cont
 READ_ONLY: Final = Contestant(
     "reading only (redis-py + hiredis)", "scripts.benchmark.contestants.read_only", keeps_offset=False, writes=False
 )
+READ_RAW: Final = Contestant(
+    "reading only, replies as hiredis gives them",
+    "scripts.benchmark.contestants.read_raw",
+    keeps_offset=False,
+    writes=False,
+)
 
 
 def command(contestant: Contestant, task: Task) -> list[str]:

@@ -72,6 +72,11 @@ class Site:
             self.redis.xgroup_destroy(HEALTH_STREAM, group["name"])
         self.redis.xgroup_create(HEALTH_STREAM, GROUP, id="0")
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Tell gmhealth where these servers are."""
+        return {"GMHEALTH_REDIS_URL": self.redis_url, "GMHEALTH_POSTGRES_DSN": self.postgres_dsn}
+
     def task(self, entries: int | None = None, batch_size: int | None = None) -> Task:
         """Set the task of draining the first `entries` of the backlog, or all."""
         entries = left = min(entries or self.workload.entries, self.workload.entries)

@@ -29,8 +29,7 @@ def startup(servers: Servers, scale: Scale) -> Iterator[Line | Skipped]:
         yield Skipped("start", title, "there is no such command yet")
         return
     with servers.site(Workload(1, 1)) as site:
-        settings = {"GMHEALTH_REDIS_URL": site.redis_url, "GMHEALTH_POSTGRES_DSN": site.postgres_dsn}
-        yield from _compare(title, offset_show, "import redis, psycopg", DRIVERS, scale, settings)
+        yield from _compare(title, offset_show, "import redis, psycopg", DRIVERS, scale, site.settings)
 
 
 def _compare(

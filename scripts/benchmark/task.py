@@ -5,6 +5,7 @@ Only the standard library: contestants with an environment of their own use this
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -60,7 +61,8 @@ class Result:
 
 
 def task() -> Task:
-    """Read the task of this process."""
+    """Read the task of this process, and have it look for cycles as rarely as gmhealth does."""
+    gc.set_threshold(100_000, 20, 100)
     return Task(**json.loads(sys.argv[1]))
 
 

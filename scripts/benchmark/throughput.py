@@ -8,7 +8,7 @@ from dataclasses import replace
 from scripts.benchmark.faststream.environment import NotInstalled, python
 from scripts.benchmark.lines import Goal, Line, Skipped, at_least, quotient
 from scripts.benchmark.proxy import delayed
-from scripts.benchmark.roster import COMMAND, GMHEALTH, LOOP, READ_ONLY, Contestant
+from scripts.benchmark.roster import COMMAND, GMHEALTH, LOOP, READ_ONLY, READ_RAW, Contestant
 from scripts.benchmark.rounds import Entrant, drain
 from scripts.benchmark.scale import Scale
 from scripts.benchmark.site import Servers
@@ -30,7 +30,7 @@ def quick(servers: Servers, scale: Scale) -> Iterator[Line | Skipped]:
 
 def alternatives(servers: Servers, scale: Scale) -> Iterator[Line | Skipped]:
     """Drain against everything else one could use."""
-    rivals: Rivals = [(LOOP, at_least(40)), (READ_ONLY, at_least(0.33)), (COMMAND, None)]
+    rivals: Rivals = [(LOOP, at_least(40)), (READ_ONLY, at_least(0.33)), (READ_RAW, None), (COMMAND, None)]
     try:
         own = str(python())
         rivals += [(replace(FASTSTREAM, python=own), at_least(40))]

@@ -11,24 +11,33 @@ from scripts.benchmark.roster import ROOT
 
 REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
 ENVIRONMENT: Final = ROOT / ".venv-bench"
+MADE_FROM: Final = ENVIRONMENT / "made-from"
 
 
 class NotInstalled(Exception):
     """FastStream cannot be installed here."""
 
 
+def is_made() -> bool:
+    """Whether it is there already, and as it should be."""
+    return MADE_FROM.exists() and MADE_FROM.read_text(encoding="utf-8") == _fingerprint()
+
+
 def python() -> Path:
     """Give the Python that has FastStream; raises `NotInstalled`."""
-    found, made_from = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "made-from"
-    wanted = f"{sys.version}\n{ENVIRONMENT}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
-    if not made_from.exists() or made_from.read_text(encoding="utf-8") != wanted:
+    found = ENVIRONMENT / "bin" / "python"
+    if not is_made():
         print(f"bench: installing FastStream into {ENVIRONMENT}, once", file=sys.stderr)
-        made_from.unlink(missing_ok=True)
+        MADE_FROM.unlink(missing_ok=True)
         _run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT))
         pip = [str(found), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
         _run(*pip, "install", "--requirement", str(REQUIREMENTS))
-        made_from.write_text(wanted, encoding="utf-8")
+        MADE_FROM.write_text(_fingerprint(), encoding="utf-8")
     return found
+
+
+def _fingerprint() -> str:
+    return f"{sys.version}\n{ENVIRONMENT}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
 
 
 def _run(*command: str) -> None:
