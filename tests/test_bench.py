@@ -15,7 +15,7 @@ import pytest
 from scripts.benchmark import __main__ as bench
 from scripts.benchmark import rounds, stages, throughput
 from scripts.benchmark.failures.scenarios import SCENARIOS
-from scripts.benchmark.failures.subjects import gmhealth, plain_loop
+from scripts.benchmark.failures.subjects import faststream, gmhealth, plain_loop
 from scripts.benchmark.failures.trial import GAMES, trial
 from scripts.benchmark.faststream.environment import NotInstalled, is_made, python
 from scripts.benchmark.lines import Line, Skipped
@@ -183,6 +183,19 @@ def test_faststream_in_batches_does_what_it_has_to(site: Site, batch_size: int) 
 @with_faststream
 def test_faststream_per_message_does_what_it_has_to(site: Site) -> None:
     Entrant(replace(FASTSTREAM, python=str(python()), cap=100), site).play()
+
+
+@with_faststream
+def test_faststream_loses_what_was_pending_unless_it_reclaims(running: Servers) -> None:
+    _, group, reclaiming = faststream()
+    with running.site(Workload(0, GAMES + 1)) as site:
+        verdicts = []
+        for subject in (group, reclaiming):
+            with trial(subject, site) as under_trial:
+                verdicts.append(SCENARIOS["killed in the middle"](under_trial).text)
+    assert verdicts[0].startswith("lost ")
+    assert not verdicts[0].startswith("lost none")
+    assert verdicts[1].startswith("lost none")
 
 
 def test_failure_modes_tell_lost_events_from_none(running: Servers) -> None:

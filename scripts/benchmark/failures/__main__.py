@@ -16,7 +16,6 @@ from scripts.benchmark.machine import machine
 from scripts.benchmark.report import aligned
 from scripts.benchmark.rounds import say
 from scripts.benchmark.site import servers
-from scripts.benchmark.task import GROUP
 from scripts.benchmark.workload import Workload
 from scripts.ending import end_in_order
 
@@ -25,7 +24,7 @@ def subjects() -> list[Subject]:
     """List who can be tried here, gmhealth last."""
     found = [plain_loop()]
     try:
-        found += [faststream(None), faststream(GROUP)]
+        found += faststream()
     except NotInstalled as error:
         print(f"failure-modes: FastStream {error}", file=sys.stderr)
     return [*found, gmhealth()]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from scripts.benchmark.faststream.environment import python
 from scripts.benchmark.roster import LOOP, command
 from scripts.benchmark.site import Site
 from scripts.benchmark.task import GROUP, HEALTH_STREAM, OFFSET_KEY
+
+RECLAIM_MS: Final = 2_000
+"""Of FastStream's "short" ones: a wave takes a tenth of it, and what is still being worked on must not be taken."""
 
 
 def reset_offset(site: Site) -> None:
@@ -32,31 +36,32 @@ class Subject:
     reset: Callable[[Site], None] | None = reset_offset
 
 
-def _gmhealth_settings(site: Site) -> Mapping[str, str]:
-    return {"GMHEALTH_REDIS_URL": site.redis_url, "GMHEALTH_POSTGRES_DSN": site.postgres_dsn}
-
-
-def _faststream_settings(site: Site) -> Mapping[str, str]:
-    return {"BENCH_REDIS_URL": site.redis_url, "BENCH_POSTGRES_DSN": site.postgres_dsn}
-
-
 def plain_loop() -> Subject:
     """Try the loop of the decision record."""
     return Subject("one-event-at-a-time loop", lambda site: command(LOOP, site.endless_task()))
 
 
-def faststream(group: str | None) -> Subject:
-    """Try FastStream with or without a consumer group; raises `NotInstalled`."""
+def faststream() -> list[Subject]:
+    """Try FastStream without a consumer group, with one, and with one that reclaims; raises `NotInstalled`."""
+    group = {"BENCH_GROUP": GROUP}
+    return [
+        _faststream("no group", {}, reset=None),
+        _faststream("consumer group", group, reset_group),
+        _faststream("group that reclaims", group | {"BENCH_RECLAIM_MS": str(RECLAIM_MS)}, reset_group),
+    ]
+
+
+def _faststream(variety: str, settings: Mapping[str, str], reset: Callable[[Site], None] | None) -> Subject:
     line = [str(python()), "-P", "-m", "faststream", "run", "scripts.benchmark.faststream.app:app"]
     return Subject(
-        "FastStream, consumer group" if group else "FastStream, no group",
+        f"FastStream, {variety}",
         lambda _site: line,
-        lambda site: {**_faststream_settings(site), **({"BENCH_GROUP": group} if group else {})},
-        reset_group if group else None,
+        lambda site: {"BENCH_REDIS_URL": site.redis_url, "BENCH_POSTGRES_DSN": site.postgres_dsn, **settings},
+        reset,
     )
 
 
 def gmhealth() -> Subject:
     """Try `gmhealth consume`."""
     line = [sys.executable, "-P", "-m", "gmhealth", "consume"]
-    return Subject("gmhealth", lambda _site: line, _gmhealth_settings)
+    return Subject("gmhealth", lambda _site: line, lambda site: site.settings)
