@@ -20,6 +20,9 @@ FASTSTREAM = Contestant(
     "FastStream, per message", "scripts.benchmark.faststream.per_message", cap=20_000, keeps_offset=False
 )
 FASTSTREAM_BATCHED = Contestant("FastStream, batched", "scripts.benchmark.faststream.batched", keeps_offset=False)
+FASTSTREAM_BY_HAND = Contestant(
+    "FastStream, batched, own parser and script", "scripts.benchmark.faststream.batched_by_hand", keeps_offset=False
+)
 
 
 def quick(servers: Servers, scale: Scale) -> Iterator[Line | Skipped]:
@@ -35,6 +38,7 @@ def alternatives(servers: Servers, scale: Scale) -> Iterator[Line | Skipped]:
         own = str(python())
         rivals += [(replace(FASTSTREAM, python=own), at_least(40))]
         rivals += [(replace(FASTSTREAM_BATCHED, python=own), at_least(8))]
+        rivals += [(replace(FASTSTREAM_BY_HAND, python=own), None)]
     except NotInstalled as error:
         yield Skipped("drain", "FastStream", str(error))
     yield from _compare(servers, scale, rivals)

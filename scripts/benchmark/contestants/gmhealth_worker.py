@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from threading import Event
 
+import psycopg  # noqa: F401  # the drivers load before the clock starts, as everybody else's do
+import redis  # noqa: F401
+
 from gmhealth import bootstrap
 from gmhealth.job import Job
 from gmhealth.observability.logs import set_up
