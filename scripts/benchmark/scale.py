@@ -26,4 +26,4 @@ class Scale:
 
 
 FULL: Final = Scale()
-QUICK: Final = Scale(entries=50_000, slow_entries=5_000, rounds=3, probes=200, starts=5, idle_s=5.0)
+QUICK: Final = Scale(entries=50_000, slow_entries=2_000, rounds=3, probes=200, starts=5, idle_s=5.0)
