@@ -18,7 +18,7 @@ class Job:
 
     start: EntryId | None = None
     until: EntryId | None = None
-    batch_size: int = 5000
+    batch_size: int = 10_000
     block_ms: int = 500
     games: frozenset[str] | None = None
     swap: bool = True

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def consume(
     ctx: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="Stop at the end of the stream as it is now.")] = False,
-    batch_size: Annotated[int | None, typer.Option(help="Most entries in one batch; default 5000.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Most entries in one batch; default 10000.")] = None,
     metrics_addr: Annotated[
         str | None,
         typer.Option(
