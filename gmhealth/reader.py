@@ -93,8 +93,10 @@ class Reader:
 def events_between(stream: Stream, after: EntryId, until: EntryId, most: int) -> Iterator[HealthEvent]:
     """Read what follows `after`, up to `until`, about `most` entries in all; no page holds more bytes than a batch."""
     reader = Reader(stream, until=until, batch_size=most, block_ms=0)
-    left = most
-    while left > 0 and (reading := reader.read(after)).read.entries:
+    left, more = most, True
+    while more and left > 0:
+        reading = reader.read(after)
         yield from reading.decode().events
-        left -= len(reading.read.entries)
-        after = EntryId.parse(reading.read.entries[-1][0]) or until
+        if more := reading.full:
+            left -= len(reading.read.entries)
+            after = EntryId.parse(reading.read.entries[-1][0]) or until
