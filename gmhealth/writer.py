@@ -71,7 +71,9 @@ class Writer:
 
     def _load(self, game_ids: Collection[str]) -> None:
         if game_ids:
-            self._remembered.update(self._rows.load(game_ids))
+            rows = self._rows.load(game_ids)
+            # Under the events' own strings, which the debounce state has as well: one for each game in memory.
+            self._remembered.update({game_id: rows[game_id] for game_id in game_ids if game_id in rows})
 
     def _try(
         self,
