@@ -12,8 +12,8 @@
 --       6 bound of the dead letters  approximate, as XADD MAXLEN ~ trims whole nodes only
 --       7 tail                       what a failover of PostgreSQL would run again, "" if it is not known
 --       8 snapshots                  MessagePack: game, turn, status, summary and time of each in turn, all of them
---                                    text; one argument and no table per snapshot, which would take the server as
---                                    long as a third of the XADDs
+--                                    text. Five arguments for each would take the server as long as a third of the
+--                                    XADDs, and a table for each a sixth
 --       9 source stream  10 time     of the dead letters
 --       then 3 arguments per dead letter: source ID, reason, fields
 -- Returns when applied how many dead letters were dropped for it to keep to the bound, nil for none; else the offset
