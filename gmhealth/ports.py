@@ -87,8 +87,8 @@ class Commit:
     """All that one batch sends to Redis.
 
     `fence`: what this batch was read after. `replay`: the fence is the mark alone, as the offset is
-    for others to move. `offset`: the new one, or None to leave it. `mark` is new for every attempt. `failed_at_ms` is
-    when the dead letters were found to be invalid. `tail` is not saved for a replay, which no failover would run again.
+    for others to move. `offset`: the new one, or None to leave it. `mark` is new for every attempt. `tail` is
+    not saved for a replay, which no failover would run again.
     """
 
     fence: Saved
@@ -96,7 +96,6 @@ class Commit:
     mark: str
     snapshots: Sequence[Snapshot]
     dead_letters: Sequence[InvalidEntry]
-    failed_at_ms: int
     tail: Tail | None = None
     replay: bool = False
 

@@ -66,7 +66,7 @@ class _Unsettled:
 class Worker:
     """Runs a `Job` over the ports, one batch a step.
 
-    `name` is unique to this worker: its commits are marked with it. `clock_ms` gives the time for dead letters.
+    `name` is unique to this worker: its commits are marked with it. `clock_ms` gives the time for what it notes.
     """
 
     def __init__(
@@ -341,7 +341,6 @@ class Worker:
             mark=f"{self._name}{READ if read else NOT_READ}{self._commits}",
             snapshots=snapshots,
             dead_letters=dead_letters,
-            failed_at_ms=self._clock_ms(),
             tail=self._failover.tail,
             replay=not self._job.moves_offset,
         )

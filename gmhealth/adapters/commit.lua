@@ -14,8 +14,8 @@
 --       8 snapshots                  MessagePack: game, turn, status, summary and time of each in turn, all of them
 --                                    text. Five arguments for each would take the server as long as a third of the
 --                                    XADDs, and a table for each a sixth
---       9 source stream  10 time     of the dead letters
---       then 3 arguments per dead letter: source ID, reason, fields
+--       9 heads of the dead letters  MessagePack: source ID and reason of each in turn
+--       then 1 argument per dead letter: its fields, which may be any bytes, as MessagePack's texts may not
 -- Returns when applied how many dead letters were dropped for it to keep to the bound, nil for none; else the offset
 -- that stands in its way and the mark's key ("" for none).
 --
@@ -44,31 +44,30 @@ for i = 3, 4 do
   end
 end
 
-local letters = (#ARGV - 10) / 3
+local letters = #ARGV - 9
 local dropped, ever = 0, 0
 if letters > 0 then
   dropped = letters + redis.call('XLEN', KEYS[4])
   ever = tonumber(redis.call('GET', KEYS[5]) or 0) or 0
 end
 
-local snapshots = cmsgpack.unpack(ARGV[8])
+local snapshots, heads = cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
 
 redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5] .. tail)
 
-for i = 11, #ARGV, 3 do
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*',
-    'source_stream', ARGV[9], 'source_id', ARGV[i], 'reason', ARGV[i + 1],
-    'failed_at_ms', ARGV[10], 'fields', ARGV[i + 2])
+local call, lobby, dead = redis.call, KEYS[3], KEYS[4] -- locals: they are looked up for each entry
+for i = 1, letters - 1 do
+  call('XADD', dead, '*', 'source_id', heads[2 * i - 1], 'reason', heads[2 * i], 'fields', ARGV[9 + i])
 end
-
-if letters > 0 then
-  dropped = dropped - redis.call('XLEN', KEYS[4])
+if letters > 0 then -- the last one trims for all of them
+  call('XADD', dead, 'MAXLEN', '~', ARGV[6], 'LIMIT', '0', '*',
+    'source_id', heads[2 * letters - 1], 'reason', heads[2 * letters], 'fields', ARGV[#ARGV])
+  dropped = dropped - call('XLEN', dead)
 end
 if dropped > 0 then
   redis.call('SET', KEYS[5], string.format('%d', ever + dropped))
 end
 
-local call, lobby = redis.call, KEYS[3] -- locals: they are looked up for each snapshot
 for i = 1, #snapshots, 5 do
   call('XADD', lobby, '*',
     'event_type', 'runtime_snapshot_update', 'game_id', snapshots[i],

@@ -15,7 +15,7 @@ from redis import exceptions
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis_look import RedisLook
 from gmhealth.core.entry import START, Entry, EntryId
-from gmhealth.core.netstring import unpack
+from gmhealth.core.packed_fields import unpack
 
 RETRY_SCRIPT: Final = Path(__file__).with_name("retry.lua").read_text(encoding="utf-8")
 MOST_PARTS: Final = 7_900
@@ -26,13 +26,11 @@ PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An entry that was no health event. `fields` is None if the letter itself is damaged."""
+    """An entry that was no health event; its ID tells when it was found. `fields` is None if it is damaged itself."""
 
     letter_id: str
     source_id: str
-    source_stream: str
     reason: str
-    failed_at_ms: int
     fields: list[bytes] | None
     retried_as: str | None
 
@@ -124,13 +122,10 @@ class RedisDeadLetters:
 def _letter(entry: Entry, retried_as: bytes | None) -> DeadLetter:
     letter_id, values = entry
     named = dict(zip(values[::2], values[1::2], strict=False))
-    at = named.get(b"failed_at_ms", b"")
     return DeadLetter(
         letter_id=letter_id.decode(),
         source_id=_text(named.get(b"source_id")),
-        source_stream=_text(named.get(b"source_stream")),
         reason=_text(named.get(b"reason")),
-        failed_at_ms=int(at) if at.isdigit() and len(at) < 16 else 0,
         fields=unpack(named.get(b"fields", b"?")),
         retried_as=None if retried_as is None else _text(retried_as),
     )

@@ -17,7 +17,6 @@ from gmhealth.adapters.redis_connection import round_trip, translated, unless_er
 from gmhealth.core.continuity import Break
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
-from gmhealth.core.netstring import pack
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
@@ -33,7 +32,7 @@ TOLD_FOR_S: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class LedgerKeys:
-    """The keys of a consumer (design 2.6); `source` is the stream that dead letters came from."""
+    """The keys of a consumer (design 2.6); `source` is the stream that it reads."""
 
     source: str
     offset: str
@@ -67,10 +66,9 @@ class RedisLedger:
             self._limit,
             _tail_text(commit.tail),
             _packed(commit.snapshots),
-            keys.source,
-            commit.failed_at_ms,
+            _packed_heads(commit.dead_letters),
         )
-        letters = [part for invalid in commit.dead_letters for part in _dead_letter(invalid)]
+        letters = [each.packed for each in commit.dead_letters]
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
             reply = self._run(meanwhile, len(names), *names, *head, *letters)
         if reply is None or isinstance(reply, int):
@@ -168,6 +166,5 @@ def _packed(snapshots: Iterable[Snapshot]) -> bytes:
     return encode(values)
 
 
-def _dead_letter(invalid: InvalidEntry) -> tuple[bytes | str, ...]:
-    entry_id, fields = invalid.entry
-    return entry_id, invalid.reason.value, pack(fields)
+def _packed_heads(dead_letters: Iterable[InvalidEntry]) -> bytes:
+    return encode([text for each in dead_letters for text in (each.entry_id.decode(), each.reason.value)])

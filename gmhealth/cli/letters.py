@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gmhealth.cli.lag import entry_view
-from gmhealth.cli.times import from_ms, parse_entry_id
+from gmhealth.cli.times import parse_entry_id, time_of
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.letters import LetterView
 from gmhealth.core.entry import EntryId
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 
 
 def letter_view(letter: DeadLetter) -> LetterView:
-    """Show a letter whole."""
+    """Show a letter whole. Redis gave it its ID when it was found, so that tells when this was."""
     texts = [part.decode("utf-8", "backslashreplace") for part in letter.fields or ()]
     return LetterView(
         id=letter.letter_id,
         source=entry_view(EntryId.parse(letter.source_id)) or EntryView(id=letter.source_id, time=None),
-        source_stream=letter.source_stream,
         reason=letter.reason,
-        failed_at=from_ms(letter.failed_at_ms),
+        failed_at=time_of(found) if (found := EntryId.parse(letter.letter_id)) else None,
         fields=list(zip(texts[::2], texts[1::2], strict=False)),
         valid_now=isinstance(decode(letter.entry), HealthEvent),
         retried_as=letter.retried_as,

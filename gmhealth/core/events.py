@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from gmhealth.core.entry import Entry
+from gmhealth.core.packed_fields import pack
 
 MAX_GAME_ID_BYTES: Final = 256
 MAX_OCCURRED_AT_MS: Final = 253_402_300_799_999
@@ -59,9 +60,13 @@ class HealthEvent(Struct, frozen=True, gc=False):
 
 
 class InvalidEntry(Struct, frozen=True, gc=False):
-    """An entry that is no health event, whole, with the first reason found."""
+    """An entry that is no health event, with the first reason found.
 
-    entry: Entry
+    `packed` are all its names and values (`core.packed_fields`), as the dead letter is to keep them.
+    """
+
+    entry_id: bytes
+    packed: bytes
     reason: Reason
 
 
@@ -85,17 +90,17 @@ def decode(entry: Entry) -> HealthEvent | InvalidEntry:
     # The contract's own order needs no search; it is what nearly every entry has.
     values = (fields[1], fields[5], fields[7]) if fields[::2] == _CONTRACT_NAMES else _values(fields)
     if not isinstance(values, tuple):
-        return InvalidEntry(entry, values)
+        return _invalid(entry, values)
     raw_game_id, raw_type, raw_time = values
     game_id = _game_id(raw_game_id)
     if not isinstance(game_id, str):
-        return InvalidEntry(entry, game_id)
+        return _invalid(entry, game_id)
     event_type = _TYPES.get(raw_type)
     if event_type is None:
-        return InvalidEntry(entry, Reason.EVENT_TYPE_UNKNOWN)
+        return _invalid(entry, Reason.EVENT_TYPE_UNKNOWN)
     occurred_at_ms = _occurred_at(raw_time)
     if not isinstance(occurred_at_ms, int):
-        return InvalidEntry(entry, occurred_at_ms)
+        return _invalid(entry, occurred_at_ms)
     return HealthEvent(entry_id, game_id, event_type, occurred_at_ms)
 
 
@@ -109,6 +114,12 @@ def decode_all(entries: Iterable[Entry]) -> Decoded:
         else:
             events.append(found)
     return Decoded(events, invalid)
+
+
+def _invalid(entry: Entry, reason: Reason) -> InvalidEntry:
+    # Packed here, while Redis is busy with the batch before: the commit, which all of Redis waits for, is the shorter.
+    entry_id, fields = entry
+    return InvalidEntry(entry_id, pack(fields), reason)
 
 
 def _values(fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes] | Reason:

@@ -70,7 +70,7 @@ def _event(event: HealthEvent) -> dict[str, object]:
 
 
 def _id(invalid: InvalidEntry) -> str:
-    return invalid.entry[0].decode("latin-1")
+    return invalid.entry_id.decode("latin-1")
 
 
 def _dead_letters(invalid: Sequence[InvalidEntry]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec import msgpack
+
 from scripts.benchmark.task import SUMMARIES, TRANSITIONS
 
 SWAPS = frozenset(TRANSITIONS.values())
@@ -59,10 +61,5 @@ def fold(events: Sequence[Event], status: str, *, swap: bool = True) -> list[Fol
 
 
 def unpacked(packed: bytes) -> list[bytes]:
-    """Split netstrings, as a dead letter holds an entry's names and values."""
-    found = []
-    while packed:
-        size, _, rest = packed.partition(b":")
-        found.append(rest[: int(size)])
-        packed = rest[int(size) + 1 :]
-    return found
+    """Split what a dead letter holds of an entry's names and values: a MessagePack array of binaries."""
+    return msgpack.decode(packed, type=list[bytes])

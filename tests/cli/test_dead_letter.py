@@ -11,7 +11,7 @@ import redis
 
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_dead_letters import MOST_PARTS, DeadLetter, RedisDeadLetters
-from gmhealth.core.netstring import pack
+from gmhealth.core.packed_fields import pack
 from gmhealth.errors import Unusable
 from tests.cli.conftest import Run
 from tests.cli.world import DROPPED, LETTERS, RETRIED, STREAM, append, dump, event
@@ -25,10 +25,8 @@ def flat(fields: dict[str, str | bytes]) -> list[bytes]:
 def put(client: redis.Redis, fields: list[bytes], reason: str = "event_type_unknown") -> str:
     """A dead letter as an older version may have left it."""
     letter = {
-        "source_stream": STREAM,
         "source_id": "1-1",
         "reason": reason,
-        "failed_at_ms": "1790000000000",
         "fields": pack(fields),
     }
     found: Any = client.execute_command("XADD", LETTERS, "*", *(part for pair in letter.items() for part in pair))
@@ -87,7 +85,7 @@ def test_one_is_shown_whole(run: Run, run_json: Callable[..., Any], redis_client
     letter = put(redis_client, [*INVALID, b"\xff\x00", b"\x1b[31m"])
     view = run_json("dead-letter", "show", letter)
     assert view["fields"][-1] == ["\\xff\x00", "\x1b[31m"]
-    assert (view["valid_now"], view["retried_as"], view["source_stream"]) == (False, None, STREAM)
+    assert (view["valid_now"], view["retried_as"]) == (False, None)
     text = run("dead-letter", "show", letter).stdout
     assert "\\xff\\x00" in text
     assert f"mend what sends it; then gmhealth dead-letter purge {letter}" in text

@@ -41,7 +41,7 @@ def world(run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypat
     pg.execute("SELECT set_config('application_name', %s, false)", ["a\x1b[31m[/x]b"])
     pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
     found: Any = redis_client.xrange(LETTERS)
-    redis_client.xadd(LETTERS, {"reason": HOSTILE, "source_id": HOSTILE, "source_stream": HOSTILE, "fields": HOSTILE})
+    redis_client.xadd(LETTERS, {"reason": HOSTILE, "source_id": HOSTILE, "fields": HOSTILE})
     append(redis_client, event(GAME, "container_exited"))
     return str(found[0][0].decode())
 

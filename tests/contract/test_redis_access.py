@@ -44,7 +44,7 @@ def test_a_commit_that_the_access_list_forbids_is_unusable(own_servers: Embedded
     admin.execute_command("ACL", "SETUSER", "clerk", "reset", "on", ">right", "+@all", "~offset", "~mark")
     ledger = ledger_over(own_servers.redis_url.replace("unix://", "unix://clerk:right@"))
     with pytest.raises(Unusable, match="Redis refused to commit") as caught:
-        ledger.commit(Commit(Saved(None, None), None, "worker#1", [], [], 1))
+        ledger.commit(Commit(Saved(None, None), None, "worker#1", [], []))
     assert "ACL" in caught.value.hint
     assert admin.exists(KEYS.offset, KEYS.mark) == 0
 

@@ -15,7 +15,7 @@ from gmhealth.ports import Commit, Saved
 from tests.contract.doubles import losing_the_answer_to, saying
 from tests.ledger_keys import KEYS
 
-COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [], 1)
+COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [])
 
 
 def connected_to(port: int, database: str = "0") -> redis.Redis:

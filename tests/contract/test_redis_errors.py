@@ -22,7 +22,7 @@ from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 from tests.servers import connect_redis
 
-COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [], 1)
+COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [])
 NOBODY = ("127.0.0.1", "1")  # a primary that is not there
 
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.core.netstring import unpack
+from gmhealth.core.packed_fields import unpack
 from tests import incident
 from tests.e2e.conftest import Gmhealth
 from tests.games import Game, add_game, game

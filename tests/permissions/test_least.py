@@ -10,7 +10,7 @@ import pytest
 import redis
 from psycopg import errors
 
-from gmhealth.core.netstring import pack
+from gmhealth.core.packed_fields import pack
 from tests import incident
 from tests.e2e.conftest import Gmhealth
 from tests.eventually import eventually
@@ -51,14 +51,10 @@ def mended(client: redis.Redis, more: int = 0) -> str:
         ]
     )
     letter = [
-        "source_stream",
-        incident.STREAM,
         "source_id",
         "1-1",
         "reason",
         "x",
-        "failed_at_ms",
-        "1",
         "fields",
         fields,
     ]

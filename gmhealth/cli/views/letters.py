@@ -14,7 +14,6 @@ class LetterView:
 
     id: str
     source: EntryView
-    source_stream: str
     reason: str
     failed_at: datetime | None
     fields: list[tuple[str, str]]

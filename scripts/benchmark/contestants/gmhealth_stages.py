@@ -120,7 +120,7 @@ def alone(parts: Parts, until: EntryId, batch_size: int) -> dict[str, float]:
         # Not the plans' changes: the rows have moved on, and a change that does not apply costs less.
         clock.time("write", parts.rows.write, _touching(loaded))
     for at, plan in enumerate(plans):
-        commit = Commit(parts.ledger.saved(), None, f"alone#{at}", plan.snapshots, (), 0)
+        commit = Commit(parts.ledger.saved(), None, f"alone#{at}", plan.snapshots, ())
         clock.time("publish", parts.ledger.commit, commit)
     entries = sum(map(len, batches))
     return {stage: seconds / entries for stage, seconds in clock.wall.items()}
