@@ -9,6 +9,9 @@ from gmhealth.core.entry import Entry
 
 FIRST: Final = 100
 """Asked for while nothing is known of how large this stream's entries are."""
+GROWTH: Final = 4
+"""Times as many as were just read, at most: a process that large entries after small ones end reads and commits some of
+them when it starts again, and so learns of their size."""
 SAMPLED: Final = 50
 
 
@@ -21,4 +24,4 @@ def next_limit(entries: Sequence[Entry], *, most_entries: int, most_bytes: int) 
         return min(FIRST, most_entries)
     sample = entries[:: max(1, len(entries) // SAMPLED)]
     largest = max(sum(map(len, fields)) for _, fields in sample)
-    return max(1, min(most_entries, most_bytes // max(1, largest)))
+    return max(1, min(most_entries, most_bytes // max(1, largest), max(FIRST, GROWTH * len(entries))))

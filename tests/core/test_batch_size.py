@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmhealth.core.batch_size import FIRST, next_limit
+from gmhealth.core.batch_size import FIRST, GROWTH, next_limit
 from gmhealth.core.entry import Entry
 
 sizes = st.lists(st.integers(0, 10_000), max_size=200)
@@ -26,7 +26,17 @@ def test_it_is_at_least_one_and_at_most_the_bound(sizes: list[int], most_entries
 @given(st.integers(1, 200), st.integers(1, 1000), st.integers(1000, 100_000))
 def test_entries_of_one_size_fill_the_bytes_and_no_more(count: int, size: int, most_bytes: int) -> None:
     limit = next_limit([entry(size)] * count, most_entries=10**9, most_bytes=most_bytes)
-    assert limit * size <= most_bytes < (limit + 1) * size
+    assert limit * size <= most_bytes
+    assert most_bytes < (limit + 1) * size or limit == max(FIRST, GROWTH * count)
+
+
+def test_a_few_small_ones_do_not_make_it_ask_for_very_many() -> None:
+    """What follows may be large: they would all be in memory before the small ones are committed."""
+    small, limits = [entry(10)], []
+    for _ in range(5):
+        limits.append(next_limit(small, most_entries=10_000, most_bytes=2**25))
+        small = small[:1] * limits[-1]
+    assert limits == [100, 400, 1_600, 6_400, 10_000]
 
 
 def test_of_entries_larger_than_the_bound_one_is_asked_for() -> None:
