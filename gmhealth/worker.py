@@ -57,10 +57,14 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Unsettled:
-    """A commit whose outcome is unknown until Redis is asked; `done` is None for a repair."""
+    """A commit whose outcome is unknown until Redis is asked; `done` is None for a repair.
+
+    `latest`: nobody can have written since, so that what it says is the last that was said.
+    """
 
     commit: Commit
     done: BatchDone | FailedOver | None
+    latest: bool = True
 
 
 class Worker:
@@ -325,6 +329,8 @@ class Worker:
     def _forget_all(self) -> None:
         self._writer.forget()
         self._emitted.clear()
+        if self._unsettled is not None:
+            self._unsettled = replace(self._unsettled, latest=False)
 
     def _commit(
         self,
@@ -371,7 +377,8 @@ class Worker:
             self._observe(done)
         if not isinstance(done, BatchDone) or self._hand is None:
             return
-        self._emitted.update({change.game_id: change.summary for change in done.plan.changes})
+        if settled.latest:
+            self._emitted.update({change.game_id: change.summary for change in done.plan.changes})
         self._due = self._hand.entries / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None
         self.done = self._job.until is not None and self._place.offset >= self._job.until

@@ -12,7 +12,7 @@ from gmhealth.ports import Meanwhile, Rows, nothing
 GUARDED_TRIES: Final = 3
 """After three lost races a game's events are planned as conflicts and written unguarded (design 3.1, step 5)."""
 REMEMBERED: Final = 100_000
-"""About so many rows are remembered: some 150 bytes each, with the debounce state, as their `Row`s are shared."""
+"""About so many rows are remembered: some 150 bytes each, with the debounce state of the same games."""
 
 
 class Writer:

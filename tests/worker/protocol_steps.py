@@ -17,6 +17,8 @@ def step(world: World, at: int, bounds: Bounds, *, lose: bool) -> Iterator[tuple
     elif worker.half is not None:
         yield "publish", _second_half(world, at, worker.half, bounds)
     elif worker.doubt:
+        if bounds.lock and world.holder != at and not lose:
+            yield "keep alive", _failed(world, at, session=False)
         yield "settle", _failed(world, at) if lose else put(world, at, _settle(world, worker, bounds))
     elif worker.hand:
         yield from _with_batch(world, at, bounds, lose=lose)
@@ -65,7 +67,11 @@ def _lock(world: World, at: int, bounds: Bounds) -> World:
     if world.holder is not None:
         return put(world, at, worker._replace(standby=True))
     emitted = worker.emitted if "debounce cleared with the lock" in bounds.without else ""
-    return put(world._replace(holder=at), at, worker._replace(session=True, doubt=True, emitted=emitted))
+    unsettled = worker.unsettled
+    if unsettled is not None and "commit in doubt forgotten with the lock" not in bounds.without:
+        unsettled = unsettled._replace(summary="")
+    worker = worker._replace(session=True, doubt=True, emitted=emitted, unsettled=unsettled)
+    return put(world._replace(holder=at), at, worker)
 
 
 def _failed(world: World, at: int, *, session: bool = True) -> World:

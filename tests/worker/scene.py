@@ -167,7 +167,7 @@ class Scene:
 
     def dead_letters(self) -> list[str]:
         """The source IDs of the dead letters, in order."""
-        return [_values(fields)[1] for _, fields in self._streamed(KEYS.dead_letters)]
+        return [_values(fields)[0] for _, fields in self._streamed(KEYS.dead_letters)]
 
     def _streamed(self, key: str) -> Sequence[tuple[bytes, list[bytes]]]:
         found: Sequence[tuple[bytes, list[bytes]]] = self.redis.execute_command("XRANGE", key, "-", "+")

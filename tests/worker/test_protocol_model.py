@@ -35,6 +35,7 @@ def test_one_worker_keeps_every_invariant(bounds: Bounds) -> None:
         pytest.param(TWO._replace(resets=0, arrived=0), id="entries come as time goes by"),
         pytest.param(TWO._replace(crashes=0, batch=2), id="an operator resets"),
         pytest.param(TWO._replace(batch=3), id="a crash and a reset"),
+        pytest.param(TWO._replace(lost=2, resets=0, batch=2), id="an answer and a session lost, and a crash"),
         pytest.param(TWO._replace(resets=0, batch=2, others=2), id="Game Master generates a turn meanwhile"),
     ],
 )
@@ -70,6 +71,7 @@ def test_the_fence_alone_keeps_two_active_workers_from_losing_anything(bounds: B
         ("debounce dropped on a retry", "I3", ONE._replace(resets=0)),
         ("debounce remembered last", "D4", ONE._replace(resets=0, others=2)),
         ("debounce cleared with the lock", "I3", TWO._replace(resets=0, arrived=2)),
+        ("commit in doubt forgotten with the lock", "I3", TWO._replace(lost=2, resets=0, batch=2)),
         ("skipped entries owed", "I3", ONE._replace(lost=0)),
         ("skipped entries owed", "I3", TWO._replace(crashes=0)),
         ("owed when following", "I3", ONE._replace(lost=0)),
