@@ -17,6 +17,7 @@ class Failover:
         self._stream, self._rows, self._job, self._name, self._clock_ms = stream, rows, job, name, clock_ms
         self._recent = Recent(job.rerun_ms)
         self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that the tail goes with
+        self._offset = START  # the last that was seen, also while another worker moves it
 
     @property
     def tail(self) -> Tail | None:
@@ -36,7 +37,7 @@ class Failover:
         then, last = self._number(saved.mark), self._number(ours.mark)
         if then is not None and last is not None and then > last:
             return False  # a commit of ours that was on its way for long
-        return then is not None or saved.entry_id < ours.entry_id
+        return then is not None or saved.entry_id < self._offset
 
     def _number(self, mark: str | None) -> int | None:
         """Which commit of ours `mark` is of; None for another worker's."""
@@ -48,7 +49,7 @@ class Failover:
 
     def watch(self, saved: Saved, offset: EntryId) -> None:
         """Take note of what Redis has `saved`, before anything after `offset` is applied."""
-        now = (saved.text, saved.mark)
+        now, self._offset = (saved.text, saved.mark), saved.entry_id
         if now != self._watched:
             moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
             timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
@@ -60,7 +61,7 @@ class Failover:
 
     def applied(self, saved: Saved, told: Mapping[str, int]) -> None:
         """Take note of our own commit, which `told` the new statuses of these games."""
-        self._watched = (saved.text, saved.mark)
+        self._watched, self._offset = (saved.text, saved.mark), saved.entry_id
         self._recent.tell(told)
 
     def begin(self, tail: Tail) -> None:

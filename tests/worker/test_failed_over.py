@@ -230,4 +230,5 @@ def test_a_commit_of_ours_that_was_on_its_way_for_long_is_no_rollback() -> None:
     assert failover.of_redis(second, first)
     assert not failover.of_redis(first, second)
     assert not failover.of_redis(first, Saved("2-0", "others#1", EntryId(2, 0)))
+    failover.applied(second, {})
     assert failover.of_redis(second, Saved("1-0", "others#1", EntryId(1, 0)))

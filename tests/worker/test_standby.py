@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -11,11 +12,11 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.job import Job
-from gmhealth.notices import Active, Idle, Standby
+from gmhealth.notices import Active, Idle, RolledBack, Standby
 from tests.eventually import eventually
 from tests.games import add_game, game
-from tests.worker.faulty import Boundaries, Crash, Fault, When, once_before
-from tests.worker.scene import Actor, Scene
+from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, once_before
+from tests.worker.scene import QUICK, Actor, Scene
 
 ONCE = Job(until=EntryId(9, 0), block_ms=1)
 REPLAY = Job(start=EntryId(1, 0), until=EntryId(9, 0), block_ms=1)
@@ -29,6 +30,17 @@ def takes_over(actor: Actor) -> None:
         return any(isinstance(notice, Active) for notice in actor.notices)
 
     eventually(active)
+
+
+def raising(error: Exception, name: str, when: When) -> Callable[[Crossing], None]:
+    """A visitor that raises on one side of the first call of this name."""
+    waiting = [error]
+
+    def visit(crossing: Crossing) -> None:
+        if waiting and (crossing.name, crossing.when) == (name, when):
+            raise waiting.pop()
+
+    return visit
 
 
 @contextmanager
@@ -115,6 +127,46 @@ def test_who_takes_the_lock_again_says_again_what_it_had_said(scene: Scene) -> N
     one.rest()
     assert game(scene.pg).status == "running"
     assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
+
+
+def test_nor_does_what_it_finds_to_be_applied_then_hide_it(scene: Scene) -> None:
+    """Its last commit went through and its answer was lost; the session as well, and another wrote since (I3)."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_exited", 1)
+    one = scene.actor()
+    one.rest()
+    scene.event("2-0", "game-a", "container_started", 2)
+    one.boundaries.visit = raising(Unavailable("the answer is lost"), "ledger.commit", When.AFTER)
+    with pytest.raises(Unavailable):
+        one.rest()
+    one.rows.close()
+    scene.event("3-0", "game-a", "probe_recovered", 3)
+    other = scene.actor(Boundaries(visit=raising(Crash(), "ledger.commit", When.BEFORE)))
+    with pytest.raises(Crash):
+        takes_over(other)
+    other.die()
+    takes_over(one)
+    one.rest()
+    assert game(scene.pg).status == "running"
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
+
+
+def test_who_takes_over_beside_an_offset_that_was_reset_meanwhile_knows_of_no_failover(scene: Scene) -> None:
+    add_game(scene.pg)
+    for number in range(1, 6):
+        scene.event(f"{number}-0", "game-a", "probe_failed", number)
+    one = scene.actor()
+    one.rest()
+    one.rows.close()
+    other = scene.actor(job=replace(QUICK, batch_size=1))
+    takes_over(other)
+    one.worker.step()
+    scene.reset("1-0")
+    other.worker.step()  # it follows, and leaves its mark
+    one.worker.step()
+    other.die()
+    takes_over(one)
+    assert not [notice for notice in one.notices if isinstance(notice, RolledBack)]
 
 
 @pytest.mark.parametrize("job", [ONCE, REPLAY], ids=["once", "replay"])
