@@ -166,7 +166,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
         ("by health", _counts(view.by_summary)),
     ]
     yield Facts("gmhealth", pairs)
-    if view.unhealthy:
+    if view.unhealthy_total:
         ages = [ago((view.looked_at - row.updated_at).total_seconds()) for row in view.unhealthy]
         rows = [
             (row.game_id, row.status, row.engine_health, age) for row, age in zip(view.unhealthy, ages, strict=True)
@@ -181,7 +181,9 @@ def _next(opened: Session, view: StatusView) -> str:
         return opened.command("consume")
     if view.gap or view.waiting or view.state == "behind":
         return opened.command("doctor")
-    return opened.command("inspect", view.unhealthy[0].game_id) if view.unhealthy else "nothing: all is well"
+    if view.unhealthy:
+        return opened.command("inspect", view.unhealthy[0].game_id)
+    return opened.command("status") if view.unhealthy_total else "nothing: all is well"  # none, with --games 0
 
 
 def _rate(view: StatusView) -> str:

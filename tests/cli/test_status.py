@@ -63,6 +63,19 @@ def test_games_are_counted_and_those_that_want_a_look_come_first(
     assert "Not healthy (1 of 2)" in run("status", "-n", "1").stdout
 
 
+@pytest.mark.usefixtures("live")
+def test_a_list_of_none_leaves_the_count_as_it_is(
+    run: Run, run_json: Callable[..., Any], pg: psycopg.Connection
+) -> None:
+    for game_id in ("game-lost", "game-gone"):
+        add_game(pg, game_id, status="engine_unreachable", health="oom")
+    view = run_json("status", "--games", "0")
+    assert (view["unhealthy"], view["unhealthy_total"]) == ([], 2)
+    text = run("status", "--games", "0").stdout
+    assert "Not healthy (0 of 2)" in text
+    assert text.endswith("next: gmhealth status\n")
+
+
 def test_the_rate_counts_the_last_minute(run_json: Callable[..., Any], redis_client: redis.Redis) -> None:
     seconds, _ = redis_client.time()
     for age in (3600, 120, 30, 5):
