@@ -177,13 +177,22 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
 
 
 def _next(opened: Session, view: StatusView) -> str:
+    """The most urgent thing to do: consuming first, then the games, then what is over and wants a look."""
+    from gmhealth.cli.breaks import is_recent
+
     if view.state == "stopped" and not view.waiting:  # one that waits for PostgreSQL cannot hold the lock
         return opened.command("consume")
-    if view.gap or view.waiting or view.state == "behind":
+    if view.gap or view.waiting or view.state in {"behind", "stalled"}:
         return opened.command("doctor")
+    if view.state == "rewound":
+        return opened.command("offset", "show")
     if view.unhealthy:
         return opened.command("inspect", view.unhealthy[0].game_id)
-    return opened.command("status") if view.unhealthy_total else "nothing: all is well"  # none, with --games 0
+    if view.unhealthy_total:  # none of them is listed, with --games 0
+        return opened.command("status")
+    if is_recent(view.last_break, view.looked_at.timestamp()):
+        return opened.command("doctor")
+    return opened.command("dead-letter", "list") if view.dead_letters else "nothing: all is well"
 
 
 def _rate(view: StatusView) -> str:
