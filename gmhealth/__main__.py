@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
+
 from gmhealth.cli import app
 
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it: no encoding ends a command
     app(prog_name="gmhealth")
 
 

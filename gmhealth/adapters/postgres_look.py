@@ -117,8 +117,8 @@ class PostgresLook:
 
     def unhealthy(self, limit: int) -> tuple[list[GameRow], int]:
         """Games that want a look, the unreachable and the latest first; up to `limit`, and how many there are."""
-        rows = self._ask("look for unhealthy games", UNHEALTHY, limit)
-        return [GameRow(*row[:5]) for row in rows], rows[0][5] if rows else 0
+        rows = self._ask("look for unhealthy games", UNHEALTHY, max(limit, 1))  # the count comes with a row
+        return [GameRow(*row[:5]) for row in rows[:limit]], rows[0][5] if rows else 0
 
     def game_ids(self, prefix: str, limit: int) -> list[str]:
         """Game IDs that begin with `prefix`, for completion."""

@@ -166,7 +166,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
         ("by health", _counts(view.by_summary)),
     ]
     yield Facts("gmhealth", pairs)
-    if view.unhealthy:
+    if view.unhealthy_total:
         ages = [ago((view.looked_at - row.updated_at).total_seconds()) for row in view.unhealthy]
         rows = [
             (row.game_id, row.status, row.engine_health, age) for row, age in zip(view.unhealthy, ages, strict=True)
@@ -177,11 +177,22 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
 
 
 def _next(opened: Session, view: StatusView) -> str:
+    """The most urgent thing to do: consuming first, then the games, then what is over and wants a look."""
+    from gmhealth.cli.breaks import is_recent
+
     if view.state == "stopped" and not view.waiting:  # one that waits for PostgreSQL cannot hold the lock
         return opened.command("consume")
-    if view.gap or view.waiting or view.state == "behind":
+    if view.gap or view.waiting or view.state in {"behind", "stalled"}:
         return opened.command("doctor")
-    return opened.command("inspect", view.unhealthy[0].game_id) if view.unhealthy else "nothing: all is well"
+    if view.state == "rewound":
+        return opened.command("offset", "show")
+    if view.unhealthy:
+        return opened.command("inspect", view.unhealthy[0].game_id)
+    if view.unhealthy_total:  # none of them is listed, with --games 0
+        return opened.command("status")
+    if is_recent(view.last_break, view.looked_at.timestamp()):
+        return opened.command("doctor")
+    return opened.command("dead-letter", "list") if view.dead_letters else "nothing: all is well"
 
 
 def _rate(view: StatusView) -> str:

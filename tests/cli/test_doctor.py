@@ -19,6 +19,7 @@ from psycopg import conninfo
 from psycopg.sql import SQL
 
 from gmhealth.embedded import embedded_servers
+from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import LETTERS, MARK, OFFSET, STREAM, append, dump, event
 from tests.contract.roles import READ, WRITE, limited_role
@@ -56,6 +57,17 @@ def test_it_touches_nothing(look: Look, redis_client: redis.Redis, pg: psycopg.C
     before = dump(redis_client, pg)
     look()
     assert dump(redis_client, pg) == before
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_hint_is_shown_where_the_encoding_has_no_arrow(
+    environ: dict[str, str], redis_client: redis.Redis, pg: psycopg.Connection, encoding: str
+) -> None:
+    done = daemon.run(["doctor"], {**environ, "PYTHONIOENCODING": encoding})
+    arrow = "→" if encoding == "utf-8" else "\\u2192"
+    assert f"{arrow} start it: gmhealth consume" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("key", [STREAM, "gm:lobby_events", LETTERS])

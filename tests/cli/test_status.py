@@ -13,10 +13,13 @@ import pytest
 import redis
 
 from tests import daemon
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, Terminal
 from tests.cli.world import LETTERS, MARK, OFFSET, append, event
 from tests.eventually import eventually
 from tests.games import add_game
+
+HOLD = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+"""What a consumer holds while it writes."""
 
 
 def test_without_a_consumer_it_is_stopped_and_says_how_to_start(
@@ -40,11 +43,45 @@ def test_a_consumer_that_does_not_keep_up_is_behind(
     run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, pg: psycopg.Connection
 ) -> None:
     pg.execute("SET application_name = 'a slow consumer'")
-    pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
+    pg.execute(HOLD, [OFFSET])
     append(redis_client, event("game-a", "probe_failed"), "1000-0")
     view = run_json("status")
     assert (view["state"], view["consumer"].split(",")[0], view["lag"]["entries"]) == ("behind", "a slow consumer", 1)
     assert "next: gmhealth doctor" in run("status").stdout
+
+
+def test_watching_tells_one_that_stands_still_and_what_to_run(
+    terminal: Terminal, redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    pg.execute(HOLD, [OFFSET])
+    append(redis_client, event("game-a", "probe_failed"), "1000-0")
+    child = terminal("status", "--watch", "--interval", "0.5")
+    child.expect("stalled")
+    child.expect("next: gmhealth doctor ")
+
+
+def test_watching_tells_an_offset_that_was_set_back_and_what_to_run(
+    terminal: Terminal, redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    pg.execute(HOLD, [OFFSET])
+    for entry_id in ("1000-0", "2000-0"):
+        append(redis_client, event("game-a", "probe_failed"), entry_id)
+    redis_client.set(OFFSET, "2000-0")
+    child = terminal("status", "--watch", "--interval", "0.2")
+    child.expect("next: nothing: all is well")
+    redis_client.set(OFFSET, "1000-0")
+    child.expect("rewound")
+    child.expect("next: gmhealth offset show ")
+
+
+def test_a_break_of_today_is_no_all_clear(run: Run, redis_client: redis.Redis, pg: psycopg.Connection) -> None:
+    append(redis_client, event("game-a", "probe_failed"), "1000-0")
+    redis_client.set(OFFSET, "2000-0")
+    run("consume", "--once")
+    pg.execute(HOLD, [OFFSET])
+    text = run("status").stdout
+    assert "the stream ends before the offset" in text
+    assert "next: gmhealth doctor" in text
 
 
 def test_games_are_counted_and_those_that_want_a_look_come_first(
@@ -63,6 +100,19 @@ def test_games_are_counted_and_those_that_want_a_look_come_first(
     assert "Not healthy (1 of 2)" in run("status", "-n", "1").stdout
 
 
+@pytest.mark.usefixtures("live")
+def test_a_list_of_none_leaves_the_count_as_it_is(
+    run: Run, run_json: Callable[..., Any], pg: psycopg.Connection
+) -> None:
+    for game_id in ("game-lost", "game-gone"):
+        add_game(pg, game_id, status="engine_unreachable", health="oom")
+    view = run_json("status", "--games", "0")
+    assert (view["unhealthy"], view["unhealthy_total"]) == ([], 2)
+    text = run("status", "--games", "0").stdout
+    assert "Not healthy (0 of 2)" in text
+    assert text.endswith("next: gmhealth status\n")
+
+
 def test_the_rate_counts_the_last_minute(run_json: Callable[..., Any], redis_client: redis.Redis) -> None:
     seconds, _ = redis_client.time()
     for age in (3600, 120, 30, 5):
@@ -71,9 +121,13 @@ def test_the_rate_counts_the_last_minute(run_json: Callable[..., Any], redis_cli
     assert (view["events_per_minute"], view["events_per_minute_exact"]) == (2, True)
 
 
-def test_dead_letters_are_counted_with_the_command_that_lists_them(run: Run, redis_client: redis.Redis) -> None:
+def test_dead_letters_are_counted_with_the_command_that_lists_them(
+    run: Run, redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
     redis_client.xadd(LETTERS, {"reason": "x"})
     assert "1: gmhealth dead-letter list" in run("status").stdout
+    pg.execute(HOLD, [OFFSET])
+    assert "next: gmhealth dead-letter list" in run("status").stdout
 
 
 @pytest.mark.parametrize("form", ["table", "json"])

@@ -26,7 +26,8 @@ def _expressions() -> Iterator[str]:
     dashboard: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel["targets"])
-    yield from re.findall(r"(?m)^ +expr: (.+)$", RULES.read_text(encoding="utf-8"))
+    rules = RULES.read_text(encoding="utf-8")
+    yield from (" ".join(lines.split()) for lines in re.findall(r"(?m)^ {8}expr: (?:>-\n)?(.+(?:\n {10}.+)*)$", rules))
 
 
 def _unknown(expression: str) -> list[str]:
@@ -82,7 +83,46 @@ def test_every_alert_says_what_to_do() -> None:
     assert rules.count("summary: ") == rules.count("action: ") == rules.count("severity: ") - 1 == alerts
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool here")
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool here")
+
+
+@needs_promtool
 def test_prometheus_takes_the_rules() -> None:
     done = subprocess.run(["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    ("samples", "firing"),
+    [
+        pytest.param("0x60", {}, id="nothing happened"),
+        pytest.param("0x19 3x40", {20: True, 34: True, 40: False}, id="it happened"),
+        pytest.param("0x5 stale _x20 3x40", {27: True, 41: True, 47: False}, id="at the start, after a long absence"),
+        pytest.param("0x5 3x30 stale 3x40", {52: False}, id="long ago, and one scrape failed"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("counter", "alert"),
+    [
+        ("gmhealth_entries_lost_total", "GmhealthEntriesLost"),
+        ("gmhealth_stream_breaks_total", "GmhealthEntriesLost"),
+        ("gmhealth_dead_letters_total", "GmhealthDeadLetters"),
+        ("gmhealth_dead_letters_dropped_total", "GmhealthDeadLettersDropped"),
+    ],
+)
+def test_a_counter_fires_for_what_is_new(
+    tmp_path: Path, counter: str, alert: str, samples: str, firing: dict[int, bool]
+) -> None:
+    """`samples` are a minute apart; `firing` says at which minutes the alert fires."""
+    asked = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    looks = [
+        {"expr": asked, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": 1}] if fires else []}
+        for minute, fires in ({59: False} | firing).items()
+    ]
+    series = [{"series": f'{counter}{{instance="a"}}', "values": samples}]
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": looks}
+    tests = tmp_path / "tests.yml"
+    tests.write_text(json.dumps({"rule_files": [str(RULES)], "tests": [case]}), encoding="utf-8")
+    done = subprocess.run(["promtool", "test", "rules", str(tests)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
