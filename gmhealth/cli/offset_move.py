@@ -18,6 +18,7 @@ from gmhealth.cli.safe import safe
 from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.games import GamePlanView, ResetView
+from gmhealth.core.lag import Lag
 from gmhealth.errors import Refused
 from gmhealth.job import Job
 
@@ -33,23 +34,37 @@ TRIES: Final = 20
 
 def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> ResetView:
     """What moving from `saved` to `target` would do."""
-    before, after = (lag_after(opened.parts, offset, state) for offset in (saved.entry_id, target.offset))
-    back, forward = target.offset < saved.entry_id, target.offset > saved.entry_id
-    entries = abs(after.entries - before.entries)
+    direction = _direction(saved, target)
+    between = _between(opened, saved, target, state)
     return ResetView(
         target=opened.target,
         old=None if saved.text is None else entry_view(saved.entry_id),
-        new=entry_view(target.offset) or EntryView(id=str(target.offset), time=None),
-        direction="back" if back else "forward" if forward else "nowhere",
-        entries=entries,
-        exact=after.exact and before.exact,
+        new=_new(target),
+        direction=direction,
+        entries=between.entries,
+        exact=between.exact,
         note=target.note,
         consumer=opened.parts.rows.holder(),
-        status_changes=_status_changes(opened, target, state, entries) if back else [],
+        status_changes=_status_changes(opened, target, state, between.entries) if direction == "back" else [],
         applied=False,
         followed_by=None,
         undo=_undo(opened, saved),
     )
+
+
+def _direction(saved: Saved, target: Target) -> str:
+    if target.offset == saved.entry_id:
+        return "nowhere"
+    return "back" if target.offset < saved.entry_id else "forward"
+
+
+def _between(opened: Session, saved: Saved, target: Target, state: StreamState) -> Lag:
+    before, after = (lag_after(opened.parts, offset, state) for offset in (saved.entry_id, target.offset))
+    return Lag(abs(after.entries - before.entries), exact=after.exact and before.exact)
+
+
+def _new(target: Target) -> EntryView:
+    return entry_view(target.offset) or EntryView(id=str(target.offset), time=None)
 
 
 def _undo(opened: Session, saved: Saved) -> str:
@@ -68,19 +83,45 @@ def _status_changes(opened: Session, target: Target, state: StreamState, entries
 
 
 def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reason: str, yes: bool) -> ResetView:
-    """Set the offset if it still is what was shown; with `yes`, whatever a busy consumer has made of it meanwhile."""
+    """Set the offset if it still is what was shown; with `yes`, whatever a busy consumer has made of it meanwhile.
+
+    In the direction that was shown, that is: a consumer that has passed the target would be set back.
+    """
+    shown = saved
     for _ in range(TRIES if yes else 1):
         if opened.parts.reset.apply(Reset(saved, target.offset, _who(), safe(reason), time.time_ns() // 1_000_000)):
             break
         saved = opened.parts.ledger.saved()
+        if _direction(saved, target) != view.direction:
+            target = _target_by_now(opened, saved, target, view)
+            if target.offset == saved.entry_id:
+                old = entry_view(saved.entry_id)
+                return replace(view, old=old, new=_new(target), direction="nowhere", entries=0, exact=True)
     else:
         raise Refused(
             f"the offset has moved to {saved.text or 'none'} since it was shown; nothing was changed",
             hint="a busy consumer moves it all the time: look again, then add --yes",
         )
     followed_by = _followed(opened, saved.mark) if view.consumer else None
-    old = None if saved.text is None else entry_view(saved.entry_id)
-    return replace(view, old=old, undo=_undo(opened, saved), applied=True, followed_by=followed_by)
+    if saved is not shown:
+        between = _between(opened, saved, target, opened.parts.stream.state())
+        old = None if saved.text is None else entry_view(saved.entry_id)
+        view = replace(view, old=old, new=_new(target), entries=between.entries, exact=between.exact)
+    return replace(view, undo=_undo(opened, saved), applied=True, followed_by=followed_by)
+
+
+def _target_by_now(opened: Session, saved: Saved, target: Target, view: ResetView) -> Target:
+    """Where the end is by now, if that was wanted; refuses a place that lies on the other side of the offset."""
+    if target.is_end:
+        target = target._replace(offset=opened.parts.stream.state().last_generated)
+        if _direction(saved, target) in (view.direction, "nowhere"):
+            return target
+    lies = {"back": "lies after", "forward": "lies before", "nowhere": "is already"}[_direction(saved, target)]
+    raise Refused(
+        f"the offset has moved to {saved.text or 'none'} since it was shown, which {lies} {target.offset};"
+        " nothing was changed",
+        hint="run it again to see what it would do now",
+    )
 
 
 def _who() -> str:

@@ -61,7 +61,7 @@ def reset(
         if not dry_run and view.direction != "nowhere":
             confirm("Move the offset?", yes=yes)
             view = move(opened, saved, target, view, reason=reason, yes=yes)
-            if view.consumer and view.followed_by is None:
+            if view.applied and view.consumer and view.followed_by is None:
                 say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
         show(view, output, *_result(view, opened.command("offset", "show")))
 

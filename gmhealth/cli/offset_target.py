@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """Where the offset is to go, and what a person should know about how that was read."""
+    """Where the offset is to go, and what a person should know about how that was read.
+
+    `is_end`: what is wanted is the end of the stream, wherever that is by the time the offset moves.
+    """
 
     offset: EntryId
     note: str = ""
+    is_end: bool = False
 
 
 class Place(NamedTuple):
@@ -46,7 +50,7 @@ def _to_start(_place: Place, _wish: str) -> Target:
 
 
 def _to_end(place: Place, _wish: str) -> Target:
-    return Target(place.state.last_generated)
+    return Target(place.state.last_generated, is_end=True)
 
 
 def _to_id(place: Place, wish: str) -> Target:

@@ -182,10 +182,71 @@ def test_yes_is_an_answer_for_whatever_it_has_become_and_the_undo_is_for_that(
 
     monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", someone_else)
     view = run_json("offset", "reset", "--to-end", "--yes")
-    assert view["old"]["id"] == f"{ten + 5000}-0"
+    assert (view["old"]["id"], view["entries"]) == (f"{ten + 5000}-0", 4)
     assert view["undo"] == f"gmhealth offset reset --to-id {ten + 5000}-0"
     entries: Any = redis_client.xrange(AUDIT)
     assert [line[b"old"].decode() for _, line in entries] == [f"{ten + 5000}-0"]
+
+
+@pytest.mark.parametrize(
+    ("to", "meanwhile", "words"),
+    [
+        (7000, 8000, "which lies after"),
+        (7000, 7000, "which is already"),
+        (2000, 1000, "which lies before"),
+    ],
+)
+@pytest.mark.parametrize("yes", [["--yes"], []])
+def test_where_it_would_go_the_other_way_by_now_it_is_refused(
+    run: Run,
+    redis_client: redis.Redis,
+    ten: int,
+    monkeypatch: pytest.MonkeyPatch,
+    yes: list[str],
+    to: int,
+    meanwhile: int,
+    words: str,
+) -> None:
+    """A live consumer that has passed the target would be set back, where entries were to be skipped."""
+
+    def someone_else(*_: object, **__: object) -> None:
+        redis_client.set(OFFSET, f"{ten + meanwhile}-0")
+
+    monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", someone_else)
+    told = run("offset", "reset", "--to-id", f"{ten + to}-0", *yes, code=4).stderr
+    moved = f"the offset has moved to {ten + meanwhile}-0 since it was shown, {words} {ten + to}-0"
+    assert f"{moved}; nothing was changed" in told
+    assert "run it again" in told
+    assert saved(redis_client) == f"{ten + meanwhile}-0"
+    assert redis_client.exists(AUDIT) == 0
+
+
+@pytest.mark.parametrize(
+    ("come", "offset", "direction", "entries", "applied"),
+    [((10_000, 11_000), 11_000, "forward", 1, True), ((10_000,), 10_000, "nowhere", 0, False)],
+)
+def test_the_end_is_where_it_is_when_a_live_consumer_has_passed_the_one_that_was_shown(
+    run_json: Callable[..., Any],
+    redis_client: redis.Redis,
+    ten: int,
+    monkeypatch: pytest.MonkeyPatch,
+    come: tuple[int, ...],
+    offset: int,
+    direction: str,
+    entries: int,
+    applied: bool,
+) -> None:
+    def a_consumer(*_: object, **__: object) -> None:
+        for ms in come:
+            append(redis_client, EVENT, f"{ten + ms}-0")
+        redis_client.set(OFFSET, f"{ten + 10_000}-0")
+
+    monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", a_consumer)
+    view = run_json("offset", "reset", "--to-end", "--yes")
+    assert (view["old"]["id"], view["new"]["id"]) == (f"{ten + 10_000}-0", f"{ten + offset}-0")
+    assert (view["direction"], view["entries"], view["applied"]) == (direction, entries, applied)
+    assert saved(redis_client) == f"{ten + offset}-0"
+    assert redis_client.exists(AUDIT) == applied
 
 
 def test_it_gives_up_on_an_offset_that_never_stands_still(run: Run, ten: int, monkeypatch: pytest.MonkeyPatch) -> None:
