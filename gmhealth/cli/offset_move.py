@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gmhealth.adapters.redis_reset import Reset
+from gmhealth.cli.holder import holder
 from gmhealth.cli.lag import entry_view, lag_after
 from gmhealth.cli.offset_target import Target
 from gmhealth.cli.progress import counting
@@ -36,6 +37,7 @@ def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> R
     """What moving from `saved` to `target` would do."""
     direction = _direction(saved, target)
     between = _between(opened, saved, target, state)
+    held = holder(opened.parts)
     return ResetView(
         target=opened.target,
         old=None if saved.text is None else entry_view(saved.entry_id),
@@ -44,7 +46,8 @@ def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> R
         entries=between.entries,
         exact=between.exact,
         note=target.note,
-        consumer=opened.parts.rows.holder(),
+        consumer=held.consumer,
+        replay=held.replay,
         status_changes=_status_changes(opened, target, state, between.entries) if direction == "back" else [],
         applied=False,
         followed_by=None,

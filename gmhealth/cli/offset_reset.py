@@ -84,7 +84,7 @@ def _plan(view: ResetView) -> Iterator[Part]:
         ("old", _place(view.old)),
         ("new", _place(view.new)),
         ("direction", f"{view.direction}: {about}{view.entries:,} entries {VERBS[view.direction]}"),
-        ("consumer", f"live, it follows: {view.consumer}" if view.consumer else "none: the next one starts there"),
+        ("consumer", _consumer(view)),
     ]
     if view.direction == "back" and not view.status_changes:
         pairs.append(("statuses", "the re-run would change none"))
@@ -93,6 +93,12 @@ def _plan(view: ResetView) -> Iterator[Part]:
         rows = [(game.game_id, game.status, game.status_after) for game in view.status_changes]
         title = "The re-run would change these statuses, and nothing may set them right again"
         yield Grid(title, ("game", "status now", "after it"), rows)
+
+
+def _consumer(view: ResetView) -> str:
+    if view.replay:
+        return f"none, a replay is running: the next consumer starts there ({view.replay})"
+    return f"live, it follows: {view.consumer}" if view.consumer else "none: the next one starts there"
 
 
 def _place(entry: EntryView | None) -> str:

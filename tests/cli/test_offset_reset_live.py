@@ -102,6 +102,21 @@ def test_nobody_needs_to_follow_where_nothing_was_moved(
     assert "has not followed" not in result.stderr
 
 
+@pytest.mark.usefixtures("replaying")
+def test_a_replay_is_no_consumer_to_wait_for(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str | None] = []
+    monkeypatch.setattr("gmhealth.cli.offset_move._followed", lambda _, mark: waited.append(mark))
+    result = run("offset", "reset", "--to-end", "--yes")
+    assert "none, a replay is running: the next consumer starts there" in result.stderr
+    assert "has not followed" not in result.stderr
+    assert offset(redis_client) == last_id(redis_client).encode()
+    view = run_json("offset", "reset", "--to-start", "--yes")
+    assert (view["consumer"], view["replay"].split()[:2]) == (None, ["gmhealth", "replay"])
+    assert not waited
+
+
 @pytest.mark.usefixtures("games")
 def test_it_says_when_nobody_follows(
     run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch

@@ -35,7 +35,7 @@ class GamePlanView:
 class ResetView:
     """`gmhealth offset reset`. `entries` are run again (back) or skipped (forward).
 
-    `followed_by` is the commit with which a live `consumer` has taken the new offset up.
+    `followed_by` is the commit with which a live `consumer` has taken the new offset up; a `replay` does not follow it.
     """
 
     target: TargetView
@@ -46,6 +46,7 @@ class ResetView:
     exact: bool
     note: str
     consumer: str | None
+    replay: str | None
     status_changes: list[GamePlanView]
     applied: bool
     followed_by: str | None
