@@ -33,6 +33,14 @@ FOLLOWS_WITHIN_S: Final = 3.0
 TRIES: Final = 20
 
 
+LIES: Final = {
+    "back": "lies after",
+    "forward": "lies before",
+    "nowhere": "is already",
+    "unknown": "is no entry ID and cannot be compared with",
+}
+
+
 def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> ResetView:
     """What moving from `saved` to `target` would do."""
     direction = _direction(saved, target)
@@ -40,7 +48,7 @@ def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> R
     held = holder(opened.parts)
     return ResetView(
         target=opened.target,
-        old=None if saved.text is None else entry_view(saved.entry_id),
+        old=_old(saved),
         new=_new(target),
         direction=direction,
         entries=between.entries,
@@ -48,7 +56,9 @@ def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> R
         note=target.note,
         consumer=held.consumer,
         replay=held.replay,
-        status_changes=_status_changes(opened, target, state, between.entries) if direction == "back" else [],
+        status_changes=_status_changes(opened, target, state, between.entries)
+        if direction in ("back", "unknown")
+        else [],
         applied=False,
         followed_by=None,
         undo=_undo(opened, saved),
@@ -56,14 +66,29 @@ def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> R
 
 
 def _direction(saved: Saved, target: Target) -> str:
+    if not saved.is_readable:
+        return "unknown"
     if target.offset == saved.entry_id:
         return "nowhere"
     return "back" if target.offset < saved.entry_id else "forward"
 
 
 def _between(opened: Session, saved: Saved, target: Target, state: StreamState) -> Lag:
-    before, after = (lag_after(opened.parts, offset, state) for offset in (saved.entry_id, target.offset))
+    after = lag_after(opened.parts, target.offset, state)
+    if not saved.is_readable:
+        return after
+    before = lag_after(opened.parts, saved.entry_id, state)
     return Lag(abs(after.entries - before.entries), exact=after.exact and before.exact)
+
+
+def _text(saved: Saved) -> str:
+    return "none" if saved.text is None else safe(saved.text, 40)
+
+
+def _old(saved: Saved) -> EntryView | None:
+    if saved.text is None:
+        return None
+    return entry_view(saved.entry_id) if saved.is_readable else EntryView(id=safe(saved.text, 40), time=None)
 
 
 def _new(target: Target) -> EntryView:
@@ -71,6 +96,8 @@ def _new(target: Target) -> EntryView:
 
 
 def _undo(opened: Session, saved: Saved) -> str:
+    if not saved.is_readable:
+        return ""
     back = ["--to-start"] if saved.text is None else ["--to-id", str(saved.entry_id)]
     return opened.command("offset", "reset", *back)
 
@@ -94,22 +121,20 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
     for _ in range(TRIES if yes else 1):
         if opened.parts.reset.apply(Reset(saved, target.offset, _who(), safe(reason), time.time_ns() // 1_000_000)):
             break
-        saved = opened.parts.ledger.saved()
+        saved = opened.parts.ledger.found()
         if _direction(saved, target) != view.direction:
             target = _target_by_now(opened, saved, target, view)
             if target.offset == saved.entry_id:
-                old = entry_view(saved.entry_id)
-                return replace(view, old=old, new=_new(target), direction="nowhere", entries=0, exact=True)
+                return replace(view, old=_old(saved), new=_new(target), direction="nowhere", entries=0, exact=True)
     else:
         raise Refused(
-            f"the offset has moved to {saved.text or 'none'} since it was shown; nothing was changed",
+            f"the offset has moved to {_text(saved)} since it was shown; nothing was changed",
             hint="a busy consumer moves it all the time: look again, then add --yes",
         )
     followed_by = _followed(opened, saved.mark) if view.consumer else None
     if saved is not shown:
         between = _between(opened, saved, target, opened.parts.stream.state())
-        old = None if saved.text is None else entry_view(saved.entry_id)
-        view = replace(view, old=old, new=_new(target), entries=between.entries, exact=between.exact)
+        view = replace(view, old=_old(saved), new=_new(target), entries=between.entries, exact=between.exact)
     return replace(view, undo=_undo(opened, saved), applied=True, followed_by=followed_by)
 
 
@@ -119,10 +144,9 @@ def _target_by_now(opened: Session, saved: Saved, target: Target, view: ResetVie
         target = target._replace(offset=opened.parts.stream.state().last_generated)
         if _direction(saved, target) in (view.direction, "nowhere"):
             return target
-    lies = {"back": "lies after", "forward": "lies before", "nowhere": "is already"}[_direction(saved, target)]
+    lies = LIES[_direction(saved, target)]
     raise Refused(
-        f"the offset has moved to {saved.text or 'none'} since it was shown, which {lies} {target.offset};"
-        " nothing was changed",
+        f"the offset has moved to {_text(saved)} since it was shown, which {lies} {target.offset}; nothing was changed",
         hint="run it again to see what it would do now",
     )
 

@@ -88,6 +88,11 @@ def _just_before(place: Place, start: EntryId, note: str) -> Target:
 def _by(place: Place, wish: str) -> Target:
     """Go so many entries on or back from the saved offset; stops at either end, and says so."""
     look, stream = place.opened.parts.look, place.opened.settings.health_stream
+    if not place.saved.is_readable:
+        raise Refused(
+            "--by counts from the saved offset, which is no entry ID; nothing was changed",
+            hint="one of --to-id, --to-time, --ago, --to-start, --to-end",
+        )
     by, saved = int(wish), place.saved.entry_id
     if by >= 0:
         passed = [entry_id for (entry_id, _), _n in zip(look.forward(stream, saved), range(by), strict=False)]

@@ -33,7 +33,9 @@ class GamePlanView:
 
 @dataclass(frozen=True, kw_only=True)
 class ResetView:
-    """`gmhealth offset reset`. `entries` are run again (back) or skipped (forward).
+    """`gmhealth offset reset`. `entries` are run again (back), skipped (forward) or come after the new one (unknown).
+
+    `direction` is unknown, and `undo` empty, where the old offset is no entry ID; its `old.id` is then what was found.
 
     `followed_by` is the commit with which a live `consumer` has taken the new offset up; a `replay` does not follow it.
     """
