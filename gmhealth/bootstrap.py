@@ -144,7 +144,10 @@ def worker(parts: Parts, job: Job, observe: Observer) -> Worker:
 
 def rehearsal(parts: Parts, rows: Rows, ledger: Ledger, job: Job, observe: Observer) -> Worker:
     """Make a worker that reads the real stream and writes to `rows` and `ledger` instead."""
-    return _worker(parts.stream, ledger, rows, job, observe)
+    from gmhealth.adapters.redis_stream import RedisStream
+
+    stream = RedisStream(parts.redis, parts.keys.source, parts.keys, any_offset=True)
+    return _worker(stream, ledger, rows, job, observe)
 
 
 def _worker(stream: Stream, ledger: Ledger, rows: Rows, job: Job, observe: Observer) -> Worker:

@@ -52,6 +52,11 @@ class Saved:
     tail: Tail | None = None
 
     @property
+    def is_readable(self) -> bool:
+        """Whether the offset is an entry ID, or was never saved. One that is not is nowhere: only its text counts."""
+        return self.text is None or EntryId.parse(self.text) is not None
+
+    @property
     def was_read(self) -> bool:
         """Whether the offset is the ID of an entry that was read, as far as is known."""
         return self.text is not None and self.text == self.committed and READ in (self.mark or "")

@@ -176,9 +176,19 @@ def _read(dsn: str) -> Mapping[str, Any] | None:
         given = conninfo.conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         return None
-    # "/" in a URI's password ends the host: libpq takes what is before it for the port, the rest for the database.
-    astray = "://" in dsn and ("@" in str(given.get("dbname")) or not _PORTS.fullmatch(str(given.get("port", ""))))
-    return None if astray else given
+    return None if _is_astray(dsn, given) else given
+
+
+def _is_astray(dsn: str, given: Mapping[str, Any]) -> bool:
+    """Whether a URI's password seems to hold "@", at the first of which libpq ends it, or "/", which ends the host.
+
+    What comes after them is then taken for the host, for the port or for the database.
+    """
+    if not dsn.startswith(("postgresql://", "postgres://")):
+        return False
+    authority = dsn.partition("://")[2].partition("/")[0]
+    host = authority.partition("@")[2].partition("?")[0]  # "?" before the "@" belongs to the password
+    return "@" in host or "@" in str(given.get("dbname")) or not _PORTS.fullmatch(str(given.get("port", "")))
 
 
 @contextmanager

@@ -86,14 +86,16 @@ def read_url(url: str) -> dict[str, Any]:
 def _split(url: str) -> SplitResult | None:
     """Split `url`; None if it cannot be, or if a part of a password seems to have come out as something else.
 
-    "/", "?" and "#" end the host, and what is before them is taken for a port, if it is a number.
+    "/", "?" and "#" end the host, and what is before them is taken for a port, if it is a number. A Unix socket has no
+    host: there is nothing, or a user and "@", before its path, which may hold "@" itself.
     """
     try:
         parts = urlsplit(url)
         parse_url(url)
     except ValueError:
         return None
-    astray = parts.scheme != "unix" and "@" not in parts.netloc and "@" in parts.path + parts.query
+    apart = bool(parts.netloc.rpartition("@")[2]) if parts.scheme == "unix" else "@" not in parts.netloc
+    astray = apart and "@" in parts.path + parts.query
     return None if parts.fragment or astray else parts
 
 

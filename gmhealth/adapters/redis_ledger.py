@@ -15,7 +15,7 @@ from redis import exceptions
 from gmhealth.adapters.redis_breaks import pack_break, unpack_break
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.core.continuity import Break
-from gmhealth.core.entry import EntryId
+from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.snapshot import Snapshot
@@ -52,10 +52,16 @@ class RedisLedger:
 
     def saved(self) -> Saved:
         """Load offset and mark in one round trip."""
+        return self._saved(any_offset=False)
+
+    def found(self) -> Saved:
+        """The same, but takes an offset that is no entry ID as well, for those who set it right."""
+        return self._saved(any_offset=True)
+
+    def _saved(self, *, any_offset: bool) -> Saved:
         with translated(self._client, f"load the offset {self._keys.offset}"):
-            return read_saved(
-                [unless_error(reply) for reply in round_trip(self._client, *ask_saved(self._keys))], self._keys
-            )
+            replies = [unless_error(reply) for reply in round_trip(self._client, *ask_saved(self._keys))]
+            return read_saved(replies, self._keys, any_offset=any_offset)
 
     def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
         """Run `commit.lua`."""
@@ -114,8 +120,8 @@ def ask_saved(keys: LedgerKeys) -> tuple[tuple[str, str], ...]:
     return ("GET", keys.offset), ("GET", keys.mark)
 
 
-def read_saved(values: Sequence[bytes | None], keys: LedgerKeys) -> Saved:
-    """Read what the offset's and the mark's key hold; `Unusable` if the offset is no entry ID."""
+def read_saved(values: Sequence[bytes | None], keys: LedgerKeys, *, any_offset: bool = False) -> Saved:
+    """Read what the offset's and the mark's key hold; `Unusable` if the offset is no entry ID, unless any will do."""
     offset, marked = values
     committed, space, rest = (marked or b"").decode(errors="replace").partition(" ")
     if not space:
@@ -124,12 +130,13 @@ def read_saved(values: Sequence[bytes | None], keys: LedgerKeys) -> Saved:
     if offset is None:
         return Saved(None, mark or None, committed=committed or None, tail=_read_tail(tail))
     entry_id = EntryId.parse(offset)
-    if entry_id is None:
+    if entry_id is None and not any_offset:
         raise Unusable(
             f"the offset {keys.offset} holds {offset[:40]!r}, which is no entry ID; nothing was changed",
             hint="set it with `gmhealth offset reset --to-id ID`, or delete the key to start from the beginning",
         )
-    return Saved(offset.decode(), mark or None, entry_id, committed or None, _read_tail(tail))
+    text = offset.decode(errors="surrogateescape")
+    return Saved(text, mark or None, entry_id or START, committed or None, _read_tail(tail))
 
 
 def _tail_text(tail: Tail | None) -> str:

@@ -36,10 +36,11 @@ class RedisReset:
 
     def apply(self, reset: Reset) -> bool:
         """Set the offset if it still is what was shown, and record it, in one atomic step; False if it moved."""
+        expected = (reset.expected.text or "").encode(errors="surrogateescape")
         with translated(self._client, f"set the offset {self._offset}"):
             obstacle = self._script(
                 keys=[self._offset, self._audit],
-                args=[reset.expected.text or "", str(reset.new), reset.by, reset.reason, reset.at_ms],
+                args=[expected, str(reset.new), reset.by, reset.reason, reset.at_ms],
             )
         return obstacle is None
 

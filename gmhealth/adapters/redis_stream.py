@@ -15,10 +15,13 @@ from gmhealth.ports import Read
 
 
 class RedisStream:
-    """Reads `stream`; each read looks at the saved offset in the same round trip, right after the entries."""
+    """Reads `stream`; each read looks at the saved offset in the same round trip, right after the entries.
 
-    def __init__(self, client: redis.Redis, stream: str, keys: LedgerKeys) -> None:
-        self._client, self._stream, self._keys = client, stream, keys
+    With `any_offset` for one who does not go by it: it need then be no entry ID.
+    """
+
+    def __init__(self, client: redis.Redis, stream: str, keys: LedgerKeys, *, any_offset: bool = False) -> None:
+        self._client, self._stream, self._keys, self._any_offset = client, stream, keys, any_offset
 
     def read(self, after: EntryId, limit: int, block_ms: int) -> Read:
         """Read with XREAD BLOCK; the wait must stay below the connection's time-out."""
@@ -36,7 +39,8 @@ class RedisStream:
             replies = round_trip(self._client, command, *ask_saved(self._keys), own)
             reply, offset, mark, found = map(unless_error, replies)
         entries: list[Entry] = _only_stream(reply) if command[0] == "XREAD" else reply
-        return Read(entries, read_saved((offset, mark), self._keys), unbroken=after == START or bool(found))
+        saved = read_saved((offset, mark), self._keys, any_offset=self._any_offset)
+        return Read(entries, saved, unbroken=after == START or bool(found))
 
     def append(self, fields: list[bytes]) -> EntryId:
         """Append an entry, as Runtime Manager does; returns its ID."""

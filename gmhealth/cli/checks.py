@@ -10,6 +10,7 @@ from gmhealth.cli.checks_postgres import postgres_server, postgres_session, post
 from gmhealth.cli.checks_redis import redis_keys, redis_permissions, redis_server
 from gmhealth.cli.checks_sentinel import redis_sentinels
 from gmhealth.cli.findings import judged, ok
+from gmhealth.cli.holder import consumer_text, holder
 from gmhealth.cli.views.checkup import CheckView
 from gmhealth.errors import GmhealthError, Unavailable
 
@@ -87,9 +88,10 @@ def _offset(opened: Session) -> Iterator[CheckView]:
 
 
 def _consumer(opened: Session) -> Iterator[CheckView]:
-    holder = opened.parts.rows.holder()
+    held = holder(opened.parts)
     start = f"start it: {opened.command('consume')}"
-    yield judged("consumer", holder is not None, holder or "none", start, bad="warning")
+    found = consumer_text(*held) if held.replay else held.consumer or "none"
+    yield judged("consumer", held.consumer is not None, found, start, bad="warning")
 
 
 def _redis_clock(opened: Session) -> Iterator[CheckView]:

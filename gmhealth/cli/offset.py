@@ -51,12 +51,13 @@ app.command("reset", cls=Command)(offset_reset.reset)
 
 
 def _look(opened: Session) -> OffsetView:
+    from gmhealth.cli.holder import holder
     from gmhealth.cli.lag import entry_view, standing
     from gmhealth.cli.views.offset import OffsetView
 
     parts = opened.parts
     found = standing(parts)
-    last_reset = parts.reset.last()
+    last_reset, held = parts.reset.last(), holder(parts)
     return OffsetView(
         target=opened.target,
         offset=None if found.saved.text is None else entry_view(found.saved.entry_id),
@@ -66,7 +67,8 @@ def _look(opened: Session) -> OffsetView:
         lag=found.lag,
         gap=found.gap,
         last_break=found.last_break,
-        consumer=parts.rows.holder(),
+        consumer=held.consumer,
+        replay=held.replay,
         last_commit_by=found.saved.mark,
         last_reset=dict(last_reset) if last_reset else None,
     )
@@ -74,6 +76,7 @@ def _look(opened: Session) -> OffsetView:
 
 def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
     from gmhealth.cli.breaks import break_text
+    from gmhealth.cli.holder import consumer_text
     from gmhealth.cli.lag import lag_text
 
     move = opened.command("offset", "reset", "--help")
@@ -88,7 +91,7 @@ def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
         ("lag", lag_text(view.lag)),
         ("gap", view.gap.text if view.gap else "none"),
         ("last break", break_text(view.last_break, time.time())),
-        ("consumer", view.consumer or "none: nobody holds the writer's lock"),
+        ("consumer", consumer_text(view.consumer, view.replay)),
         ("last commit by", view.last_commit_by or "-"),
         ("last reset", _reset(view.last_reset)),
     ]

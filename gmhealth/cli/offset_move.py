@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gmhealth.adapters.redis_reset import Reset
+from gmhealth.cli.holder import holder
 from gmhealth.cli.lag import entry_view, lag_after
 from gmhealth.cli.offset_target import Target
 from gmhealth.cli.progress import counting
@@ -18,6 +19,7 @@ from gmhealth.cli.safe import safe
 from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.games import GamePlanView, ResetView
+from gmhealth.core.lag import Lag
 from gmhealth.errors import Refused
 from gmhealth.job import Job
 
@@ -31,28 +33,71 @@ FOLLOWS_WITHIN_S: Final = 3.0
 TRIES: Final = 20
 
 
+LIES: Final = {
+    "back": "lies after",
+    "forward": "lies before",
+    "nowhere": "is already",
+    "unknown": "is no entry ID and cannot be compared with",
+}
+
+
 def plan(opened: Session, saved: Saved, state: StreamState, target: Target) -> ResetView:
     """What moving from `saved` to `target` would do."""
-    before, after = (lag_after(opened.parts, offset, state) for offset in (saved.entry_id, target.offset))
-    back, forward = target.offset < saved.entry_id, target.offset > saved.entry_id
-    entries = abs(after.entries - before.entries)
+    direction = _direction(saved, target)
+    between = _between(opened, saved, target, state)
+    held = holder(opened.parts)
     return ResetView(
         target=opened.target,
-        old=None if saved.text is None else entry_view(saved.entry_id),
-        new=entry_view(target.offset) or EntryView(id=str(target.offset), time=None),
-        direction="back" if back else "forward" if forward else "nowhere",
-        entries=entries,
-        exact=after.exact and before.exact,
+        old=_old(saved),
+        new=_new(target),
+        direction=direction,
+        entries=between.entries,
+        exact=between.exact,
         note=target.note,
-        consumer=opened.parts.rows.holder(),
-        status_changes=_status_changes(opened, target, state, entries) if back else [],
+        consumer=held.consumer,
+        replay=held.replay,
+        status_changes=_status_changes(opened, target, state, between.entries)
+        if direction in ("back", "unknown")
+        else [],
         applied=False,
         followed_by=None,
         undo=_undo(opened, saved),
     )
 
 
+def _direction(saved: Saved, target: Target) -> str:
+    if not saved.is_readable:
+        return "unknown"
+    if target.offset == saved.entry_id:
+        return "nowhere"
+    return "back" if target.offset < saved.entry_id else "forward"
+
+
+def _between(opened: Session, saved: Saved, target: Target, state: StreamState) -> Lag:
+    after = lag_after(opened.parts, target.offset, state)
+    if not saved.is_readable:
+        return after
+    before = lag_after(opened.parts, saved.entry_id, state)
+    return Lag(abs(after.entries - before.entries), exact=after.exact and before.exact)
+
+
+def _text(saved: Saved) -> str:
+    return "none" if saved.text is None else safe(saved.text, 40)
+
+
+def _old(saved: Saved) -> EntryView | None:
+    if saved.text is None:
+        return None
+    return entry_view(saved.entry_id) if saved.is_readable else EntryView(id=safe(saved.text, 40), time=None)
+
+
+def _new(target: Target) -> EntryView:
+    return entry_view(target.offset) or EntryView(id=str(target.offset), time=None)
+
+
 def _undo(opened: Session, saved: Saved) -> str:
+    if not saved.is_readable:
+        return ""
     back = ["--to-start"] if saved.text is None else ["--to-id", str(saved.entry_id)]
     return opened.command("offset", "reset", *back)
 
@@ -68,19 +113,42 @@ def _status_changes(opened: Session, target: Target, state: StreamState, entries
 
 
 def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reason: str, yes: bool) -> ResetView:
-    """Set the offset if it still is what was shown; with `yes`, whatever a busy consumer has made of it meanwhile."""
+    """Set the offset if it still is what was shown; with `yes`, whatever a busy consumer has made of it meanwhile.
+
+    In the direction that was shown, that is: a consumer that has passed the target would be set back.
+    """
+    shown = saved
     for _ in range(TRIES if yes else 1):
         if opened.parts.reset.apply(Reset(saved, target.offset, _who(), safe(reason), time.time_ns() // 1_000_000)):
             break
-        saved = opened.parts.ledger.saved()
+        saved = opened.parts.ledger.found()
+        if _direction(saved, target) != view.direction:
+            target = _target_by_now(opened, saved, target, view)
+            if target.offset == saved.entry_id:
+                return replace(view, old=_old(saved), new=_new(target), direction="nowhere", entries=0, exact=True)
     else:
         raise Refused(
-            f"the offset has moved to {saved.text or 'none'} since it was shown; nothing was changed",
+            f"the offset has moved to {_text(saved)} since it was shown; nothing was changed",
             hint="a busy consumer moves it all the time: look again, then add --yes",
         )
     followed_by = _followed(opened, saved.mark) if view.consumer else None
-    old = None if saved.text is None else entry_view(saved.entry_id)
-    return replace(view, old=old, undo=_undo(opened, saved), applied=True, followed_by=followed_by)
+    if saved is not shown:
+        between = _between(opened, saved, target, opened.parts.stream.state())
+        view = replace(view, old=_old(saved), new=_new(target), entries=between.entries, exact=between.exact)
+    return replace(view, undo=_undo(opened, saved), applied=True, followed_by=followed_by)
+
+
+def _target_by_now(opened: Session, saved: Saved, target: Target, view: ResetView) -> Target:
+    """Where the end is by now, if that was wanted; refuses a place that lies on the other side of the offset."""
+    if target.is_end:
+        target = target._replace(offset=opened.parts.stream.state().last_generated)
+        if _direction(saved, target) in (view.direction, "nowhere"):
+            return target
+    lies = LIES[_direction(saved, target)]
+    raise Refused(
+        f"the offset has moved to {_text(saved)} since it was shown, which {lies} {target.offset}; nothing was changed",
+        hint="run it again to see what it would do now",
+    )
 
 
 def _who() -> str:

@@ -20,6 +20,7 @@ VERBS: Final = {
     "back": "are run again",
     "forward": "are skipped: they are never applied",
     "nowhere": "lie between: it is there already",
+    "unknown": "come after the new one, and some of them may have been run",
 }
 
 
@@ -41,9 +42,9 @@ def reset(
     gmhealth offset reset --ago 15m --dry-run
     gmhealth offset reset --to-id 1795449364420-0 --reason INC-42
 
-    Takes exactly one target. Works on a live consumer, which follows within a second. A time without a zone is UTC.
-    Shows old and new, and which statuses a re-run would change, then asks; off a terminal it needs --yes. Prints the
-    command that undoes it, and writes who moved it and why to the audit stream.
+    Takes exactly one target. Works on a live consumer, which follows within a second, and on an offset that is no entry
+    ID. A time without a zone is UTC. Shows old and new, and which statuses a re-run would change, then asks; off a
+    terminal it needs --yes. Prints the command that undoes it, and writes who moved it and why to the audit stream.
     """
     wishes = {"to_id": to_id, "to_time": to_time, "ago": ago, "to_start": to_start, "to_end": to_end, "by": by}
     how, wish = _only({name: wish for name, wish in wishes.items() if wish is not None and wish is not False})
@@ -52,7 +53,7 @@ def reset(
         from gmhealth.cli.offset_target import resolve
 
         parts = opened.parts
-        saved, state = parts.ledger.saved(), parts.stream.state()
+        saved, state = parts.ledger.found(), parts.stream.state()
         target = resolve(opened, saved, state, how, wish)
         view = plan(opened, saved, state, target)
         if output is Output.TABLE or not (dry_run or yes):
@@ -61,7 +62,7 @@ def reset(
         if not dry_run and view.direction != "nowhere":
             confirm("Move the offset?", yes=yes)
             view = move(opened, saved, target, view, reason=reason, yes=yes)
-            if view.consumer and view.followed_by is None:
+            if view.applied and view.consumer and view.followed_by is None:
                 say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
         show(view, output, *_result(view, opened.command("offset", "show")))
 
@@ -77,22 +78,29 @@ def _only(given: dict[str, object]) -> tuple[str, str]:
 
 
 def _plan(view: ResetView) -> Iterator[Part]:
+    lost = view.direction == "unknown"
     about = "" if view.exact else "about "
     pairs = [
         ("Redis", view.target.redis),
         ("key", view.target.offset_key),
-        ("old", _place(view.old)),
+        ("old", f"'{view.old.id}', which is no entry ID" if view.old and lost else _place(view.old)),
         ("new", _place(view.new)),
         ("direction", f"{view.direction}: {about}{view.entries:,} entries {VERBS[view.direction]}"),
-        ("consumer", f"live, it follows: {view.consumer}" if view.consumer else "none: the next one starts there"),
+        ("consumer", _consumer(view)),
     ]
-    if view.direction == "back" and not view.status_changes:
+    if (lost or view.direction == "back") and not view.status_changes:
         pairs.append(("statuses", "the re-run would change none"))
     yield Facts("Offset reset", [*pairs, ("note", view.note)] if view.note else pairs)
     if view.status_changes:
         rows = [(game.game_id, game.status, game.status_after) for game in view.status_changes]
         title = "The re-run would change these statuses, and nothing may set them right again"
         yield Grid(title, ("game", "status now", "after it"), rows)
+
+
+def _consumer(view: ResetView) -> str:
+    if view.replay:
+        return f"none, a replay is running: the next consumer starts there ({view.replay})"
+    return f"live, it follows: {view.consumer}" if view.consumer else "none: the next one starts there"
 
 
 def _place(entry: EntryView | None) -> str:
@@ -107,4 +115,4 @@ def _result(view: ResetView, look: str) -> list[str]:
     lines = [f"the offset is now {view.new.id}"]
     if view.followed_by:
         lines.append(f"the live consumer has followed: its commit {view.followed_by}")
-    return [*lines, f"undo: {view.undo}", f"next: {look}"]
+    return [*lines, *([f"undo: {view.undo}"] if view.undo else []), f"next: {look}"]

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """Where the offset is to go, and what a person should know about how that was read."""
+    """Where the offset is to go, and what a person should know about how that was read.
+
+    `is_end`: what is wanted is the end of the stream, wherever that is by the time the offset moves.
+    """
 
     offset: EntryId
     note: str = ""
+    is_end: bool = False
 
 
 class Place(NamedTuple):
@@ -46,7 +50,7 @@ def _to_start(_place: Place, _wish: str) -> Target:
 
 
 def _to_end(place: Place, _wish: str) -> Target:
-    return Target(place.state.last_generated)
+    return Target(place.state.last_generated, is_end=True)
 
 
 def _to_id(place: Place, wish: str) -> Target:
@@ -84,6 +88,11 @@ def _just_before(place: Place, start: EntryId, note: str) -> Target:
 def _by(place: Place, wish: str) -> Target:
     """Go so many entries on or back from the saved offset; stops at either end, and says so."""
     look, stream = place.opened.parts.look, place.opened.settings.health_stream
+    if not place.saved.is_readable:
+        raise Refused(
+            "--by counts from the saved offset, which is no entry ID; nothing was changed",
+            hint="one of --to-id, --to-time, --ago, --to-start, --to-end",
+        )
     by, saved = int(wish), place.saved.entry_id
     if by >= 0:
         passed = [entry_id for (entry_id, _), _n in zip(look.forward(stream, saved), range(by), strict=False)]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gmhealth import bootstrap
+from gmhealth.cli.holder import holder
 from gmhealth.cli.lag import last_before
 from gmhealth.cli.progress import Counted, counting
 from gmhealth.cli.rehearsal import games_after, rehearse
@@ -57,18 +58,26 @@ class Wishes(NamedTuple):
 
 
 def refuse_beside_consumer(opened: Session, wanted: Range) -> None:
-    """Refuse while somebody holds the writer's lock; tell which reset has the holder run the range."""
-    holder = opened.parts.rows.holder()
-    if holder is not None:
+    """Refuse while somebody holds the writer's lock; tell which reset has a live consumer run the range."""
+    held = holder(opened.parts)
+    if held.replay is not None:
         raise Refused(
-            f"a live consumer holds the writer's lock: {holder}; nothing was changed",
+            f"another replay holds the writer's lock: {held.replay}; nothing was changed",
+            hint="wait for its end, or stop it",
+        )
+    if held.consumer is not None:
+        raise Refused(
+            f"a live consumer holds the writer's lock: {held.consumer}; nothing was changed",
             hint=f"to have it run the range itself: {_reset(opened, wanted)}",
         )
 
 
 def next_step(opened: Session, wanted: Range) -> str:
     """What to do after a dry run: the replay, or the reset that has a live consumer do it."""
-    if opened.parts.rows.holder() is None:
+    held = holder(opened.parts)
+    if held.replay is not None:
+        return "the same without --dry-run, when the replay that is running has ended"
+    if held.consumer is None:
         return "the same without --dry-run; with --health-only it leaves statuses alone"
     return f"a consumer is live and can run it, for every game: {_reset(opened, wanted)}"
 

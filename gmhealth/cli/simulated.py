@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from gmhealth.cli.holder import holder
 from gmhealth.cli.render import say
 from gmhealth.cli.times import id_at, parse_time
 from gmhealth.cli.trace import Trace
@@ -105,12 +106,13 @@ def append_all(opened: Session, fields: list[bytes], game_id: str, count: int, r
 
 def not_consumed(opened: Session, trace: Trace, timeout: float) -> GmhealthError:
     """Why the entry was not consumed in time."""
-    holder = opened.parts.rows.holder()
+    held = holder(opened.parts)
     last = trace.entry_ids[-1]
-    if holder is None:
-        why, then = "nobody consumes", f"start one: {opened.command('consume')}"
+    if held.consumer is None:
+        why = "nobody consumes" + (f"; a replay is running, {held.replay}" if held.replay else "")
+        then = f"start one: {opened.command('consume')}"
     else:
-        why, then = f"{holder} has not come to it", f"how far it is: {opened.command('status')}"
+        why, then = f"{held.consumer} has not come to it", f"how far it is: {opened.command('status')}"
     return GmhealthError(f"{last} was appended, but not consumed within {timeout:g} s: {why}", hint=then)
 
 

@@ -37,9 +37,9 @@ def status(
     gmhealth status
     gmhealth status --watch --interval 1
 
-    States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody holds the writer's lock). What one
-    look cannot tell --watch does: stalled (behind, and the offset does not move), rewound (it was set back). Off a
-    terminal, and with -o json, --watch prints a line a look.
+    States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody consumes). What one look cannot
+    tell --watch does: stalled (behind, and the offset does not move), rewound (it was set back). Off a terminal, and
+    with -o json, --watch prints a line a look.
     """
     with session(ctx, "status") as opened:
         if not watch:
@@ -92,6 +92,7 @@ def _print_on(opened: Session, games: int, interval: float, output: Output) -> N
 
 def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
     """Look once more; `looks` are those before, and get this one."""
+    from gmhealth.cli.holder import holder
     from gmhealth.cli.lag import entry_view, standing
     from gmhealth.cli.times import EPOCH, from_ms
     from gmhealth.cli.views.checkup import StatusView
@@ -108,18 +109,19 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
         counts = parts.games.counts()
         unhealthy, total = parts.games.unhealthy(games)
         try:
-            consumer, waits = parts.rows.holder(), waiting(parts)
+            held, waits = holder(parts), waiting(parts)
         finally:
             parts.rows.close()  # the next look may be further away than a session may idle
     for (status_name, summary), count in counts.items():
         by_status[status_name] += count
         by_summary[summary or "(never reported)"] += count
-    looks.append(Look(time.monotonic(), found.saved.entry_id, found.lag.seconds, consumer is not None))
+    looks.append(Look(time.monotonic(), found.saved.entry_id, found.lag.seconds, held.consumer is not None))
     looks[:] = recent(looks)
     return StatusView(
         target=opened.target,
         state=judge(looks).value,
-        consumer=consumer,
+        consumer=held.consumer,
+        replay=held.replay,
         waiting=waits,
         offset=None if found.saved.text is None else entry_view(found.saved.entry_id),
         lag=found.lag,
@@ -143,6 +145,7 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
 
 def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
     from gmhealth.cli.breaks import break_text
+    from gmhealth.cli.holder import consumer_text
     from gmhealth.cli.lag import lag_text
     from gmhealth.cli.letters import dropped_text
     from gmhealth.cli.times import ago
@@ -152,7 +155,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
     letters = f"{dropped}: {opened.command('dead-letter', 'list')}" if view.dead_letters else dropped
     pairs: list[tuple[str, object]] = [
         ("state", view.state),
-        ("consumer", view.consumer or "none: nobody holds the writer's lock"),
+        ("consumer", consumer_text(view.consumer, view.replay)),
         ("waiting", waiting_text(view.waiting, view.looked_at)),
         ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
         ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),

@@ -34,7 +34,7 @@ class Health(StrEnum):
 class Look(NamedTuple):
     """One look: when (seconds, of any clock that does not jump), the saved offset, what is unread after it.
 
-    `oldest_s`: the age of the oldest unread entry, 0 for none. `consumed`: somebody holds the writer's lock.
+    `oldest_s`: the age of the oldest unread entry, 0 for none. `consumed`: a consumer holds the writer's lock.
     """
 
     at_s: float

@@ -102,6 +102,20 @@ def live_consumer(environ: dict[str, str], log: Path) -> Iterator[Path]:
         yield log
 
 
+@pytest.fixture
+def replaying(
+    environ: dict[str, str], redis_client: redis.Redis, pg: psycopg.Connection, tmp_path: Path
+) -> Iterator[None]:
+    """A replay at work in a process of its own, for longer than a test takes."""
+    add_game(pg, "game-a")
+    for _ in range(600):
+        append(redis_client, event("game-a", "probe_failed"))
+    words = ["replay", "--from-id", "0-1", "--rate", "2", "--yes"]
+    with daemon.started(words, environ, tmp_path / "replay.log"):
+        eventually(lambda: redis_client.exists(LOBBY), within=30)
+        yield
+
+
 class Terminal(Protocol):
     """Starts a command on a terminal of its own."""
 

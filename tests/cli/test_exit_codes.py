@@ -132,3 +132,8 @@ def test_no_message_shows_a_secret_of_the_settings(
     monkeypatch.setenv("GMHEALTH_REDIS_URL", environ["GMHEALTH_REDIS_URL"])
     monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", "postgresql://me:s3cr3t@[bad")
     assert "s3cr3t" not in run("status", code=2).output
+    monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", "postgresql://me:tops@s3cr3t@127.0.0.1:1/db")
+    for command, code in ((["status"], 2), (["consume", "--once"], 2), (["doctor"], 6)):
+        output = run(*command, code=code).output
+        assert "the PostgreSQL DSN cannot be read" in output
+        assert "s3cr3t" not in output

@@ -38,7 +38,7 @@ LETTER = "failed_at fields id reason retried_as source.id source.time valid_now"
 PLACES = "first.id first.time last.id last.time offset.id offset.time"
 STATUS = (
     "consumer dead_letters dead_letters_dropped events_per_minute events_per_minute_exact gap last_break looked_at"
-    " offset.id offset.time state unhealthy_total waiting"
+    " offset.id offset.time replay state unhealthy_total waiting"
 )
 LAG = "lag.entries lag.exact lag.seconds"
 SIMULATE = "simulate container_oom -g game-back --at 2026-11-23T00:00:00Z"
@@ -46,13 +46,13 @@ SIMULATE = "simulate container_oom -g game-back --at 2026-11-23T00:00:00Z"
 GOLDEN = {
     "offset show": (
         OffsetView,
-        f"{TARGET} {LAG} consumer gap last_break last_commit_by length {PLACES} "
+        f"{TARGET} {LAG} consumer gap last_break last_commit_by length replay {PLACES} "
         + under("last_reset", "at_ms by new old reason"),
     ),
     "offset reset --to-start --dry-run": (
         ResetView,
-        f"{TARGET} applied consumer direction entries exact followed_by note undo new.id new.time old.id old.time "
-        + under("status_changes[]", PLAN),
+        f"{TARGET} applied consumer direction entries exact followed_by note replay undo "
+        "new.id new.time old.id old.time " + under("status_changes[]", PLAN),
     ),
     "replay --from-id 0-1 --dry-run": (
         ReplayView,

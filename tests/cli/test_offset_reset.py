@@ -182,16 +182,131 @@ def test_yes_is_an_answer_for_whatever_it_has_become_and_the_undo_is_for_that(
 
     monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", someone_else)
     view = run_json("offset", "reset", "--to-end", "--yes")
-    assert view["old"]["id"] == f"{ten + 5000}-0"
+    assert (view["old"]["id"], view["entries"]) == (f"{ten + 5000}-0", 4)
     assert view["undo"] == f"gmhealth offset reset --to-id {ten + 5000}-0"
     entries: Any = redis_client.xrange(AUDIT)
     assert [line[b"old"].decode() for _, line in entries] == [f"{ten + 5000}-0"]
+
+
+@pytest.mark.parametrize(
+    ("to", "meanwhile", "words"),
+    [
+        (7000, 8000, "which lies after"),
+        (7000, 7000, "which is already"),
+        (2000, 1000, "which lies before"),
+    ],
+)
+@pytest.mark.parametrize("yes", [["--yes"], []])
+def test_where_it_would_go_the_other_way_by_now_it_is_refused(
+    run: Run,
+    redis_client: redis.Redis,
+    ten: int,
+    monkeypatch: pytest.MonkeyPatch,
+    yes: list[str],
+    to: int,
+    meanwhile: int,
+    words: str,
+) -> None:
+    """A live consumer that has passed the target would be set back, where entries were to be skipped."""
+
+    def someone_else(*_: object, **__: object) -> None:
+        redis_client.set(OFFSET, f"{ten + meanwhile}-0")
+
+    monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", someone_else)
+    told = run("offset", "reset", "--to-id", f"{ten + to}-0", *yes, code=4).stderr
+    moved = f"the offset has moved to {ten + meanwhile}-0 since it was shown, {words} {ten + to}-0"
+    assert f"{moved}; nothing was changed" in told
+    assert "run it again" in told
+    assert saved(redis_client) == f"{ten + meanwhile}-0"
+    assert redis_client.exists(AUDIT) == 0
+
+
+@pytest.mark.parametrize(
+    ("come", "offset", "direction", "entries", "applied"),
+    [((10_000, 11_000), 11_000, "forward", 1, True), ((10_000,), 10_000, "nowhere", 0, False)],
+)
+def test_the_end_is_where_it_is_when_a_live_consumer_has_passed_the_one_that_was_shown(
+    run_json: Callable[..., Any],
+    redis_client: redis.Redis,
+    ten: int,
+    monkeypatch: pytest.MonkeyPatch,
+    come: tuple[int, ...],
+    offset: int,
+    direction: str,
+    entries: int,
+    applied: bool,
+) -> None:
+    def a_consumer(*_: object, **__: object) -> None:
+        for ms in come:
+            append(redis_client, EVENT, f"{ten + ms}-0")
+        redis_client.set(OFFSET, f"{ten + 10_000}-0")
+
+    monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", a_consumer)
+    view = run_json("offset", "reset", "--to-end", "--yes")
+    assert (view["old"]["id"], view["new"]["id"]) == (f"{ten + 10_000}-0", f"{ten + offset}-0")
+    assert (view["direction"], view["entries"], view["applied"]) == (direction, entries, applied)
+    assert saved(redis_client) == f"{ten + offset}-0"
+    assert redis_client.exists(AUDIT) == applied
 
 
 def test_it_gives_up_on_an_offset_that_never_stands_still(run: Run, ten: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gmhealth.adapters.redis_reset.RedisReset.apply", lambda *_: False)
     monkeypatch.setattr(offset_move, "TRIES", 3)
     assert "look again" in run("offset", "reset", "--to-end", "--yes", code=4).stderr
+
+
+@pytest.mark.parametrize("garbage", [b"$", b"", b"\xff\x1b[2J"])
+def test_an_offset_that_is_no_entry_id_is_set_as_the_hint_says(
+    run: Run, redis_client: redis.Redis, ten: int, garbage: bytes
+) -> None:
+    redis_client.set(OFFSET, garbage)
+    hint = run("offset", "show", code=1).stderr.partition("set it with `")[2].partition("`")[0]
+    program, *words = shlex.split(hint.replace(" ID", f" {ten + 6000}-0"))
+    assert program == "gmhealth"
+    result = run(*words, "--yes")
+    assert "is no entry ID" in result.stderr
+    assert "unknown: 3 entries come after the new one" in result.stderr
+    assert "undo" not in result.output
+    assert "\x1b" not in result.output
+    assert saved(redis_client) == f"{ten + 6000}-0"
+    entries: Any = redis_client.xrange(AUDIT)
+    assert [(line[b"old"], line[b"new"].decode()) for _, line in entries] == [(garbage, f"{ten + 6000}-0")]
+
+
+def test_what_would_be_run_after_an_offset_that_is_no_entry_id_is_shown_first(
+    run_json: Callable[..., Any], redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    add_game(pg, "game-a")
+    append(redis_client, event("game-a", "container_oom"))
+    redis_client.set(OFFSET, "$")
+    before = dump(redis_client, pg)
+    view = run_json("offset", "reset", "--to-start", "--dry-run")
+    assert (view["old"], view["direction"], view["entries"]) == ({"id": "$", "time": None}, "unknown", 1)
+    assert [game["game_id"] for game in view["status_changes"]] == ["game-a"]
+    assert dump(redis_client, pg) == before
+
+
+def test_from_an_offset_that_is_no_entry_id_there_is_nothing_to_count(
+    run: Run, redis_client: redis.Redis, ten: int
+) -> None:
+    redis_client.set(OFFSET, "$")
+    told = run("offset", "reset", "--by", "2", "--yes", code=4).stderr
+    assert "--by counts from the saved offset, which is no entry ID; nothing was changed" in told
+    assert saved(redis_client) == "$"
+
+
+@pytest.mark.parametrize(("shown", "meanwhile"), [("$", "+5000"), ("+5000", "$"), ("$", "x")])
+def test_an_offset_that_became_readable_or_unreadable_meanwhile_is_left_alone(
+    run: Run, redis_client: redis.Redis, ten: int, monkeypatch: pytest.MonkeyPatch, shown: str, meanwhile: str
+) -> None:
+    before, after = (f"{ten + int(text)}-0" if text[0] == "+" else text for text in (shown, meanwhile))
+    redis_client.set(OFFSET, before)
+    monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", lambda *_, **__: redis_client.set(OFFSET, after))
+    yes = [] if after == "x" else ["--yes"]
+    told = run("offset", "reset", "--to-id", f"{ten + 7000}-0", *yes, code=4).stderr
+    assert f"the offset has moved to {after} since it was shown" in told
+    assert "nothing was changed" in told
+    assert saved(redis_client) == after
 
 
 def test_going_back_names_the_games_whose_status_a_rerun_would_change(

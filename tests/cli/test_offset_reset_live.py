@@ -88,6 +88,35 @@ def test_an_idle_consumer_follows_without_a_new_entry(run_json: Callable[..., An
     eventually(lambda: offset(redis_client) == last_id(redis_client).encode())
 
 
+def test_nobody_needs_to_follow_where_nothing_was_moved(
+    run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The consumer has come to the end by itself, between the plan and the move."""
+    first, last = (append(redis_client, event("game-a", "probe_failed")) for _ in range(2))
+    redis_client.set(OFFSET, first)
+    pg.execute("SET application_name = 'a consumer'")
+    pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
+    monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", lambda *_, **__: redis_client.set(OFFSET, last))
+    result = run("offset", "reset", "--to-end", "--yes")
+    assert result.stdout == "the offset is there already\n"
+    assert "has not followed" not in result.stderr
+
+
+@pytest.mark.usefixtures("replaying")
+def test_a_replay_is_no_consumer_to_wait_for(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str | None] = []
+    monkeypatch.setattr("gmhealth.cli.offset_move._followed", lambda _, mark: waited.append(mark))
+    result = run("offset", "reset", "--to-end", "--yes")
+    assert "none, a replay is running: the next consumer starts there" in result.stderr
+    assert "has not followed" not in result.stderr
+    assert offset(redis_client) == last_id(redis_client).encode()
+    view = run_json("offset", "reset", "--to-start", "--yes")
+    assert (view["consumer"], view["replay"].split()[:2]) == (None, ["gmhealth", "replay"])
+    assert not waited
+
+
 @pytest.mark.usefixtures("games")
 def test_it_says_when_nobody_follows(
     run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch

@@ -246,6 +246,18 @@ def test_a_dry_run_needs_no_lock_and_says_what_comes_next(
     assert "next: a consumer is live and can run it, for every game: gmhealth offset reset --to-id 1000-0" in told
 
 
+@pytest.mark.usefixtures("replaying")
+def test_beside_another_replay_it_refuses_and_shows_no_reset_that_would_have_it_run_the_range(run: Run) -> None:
+    told = run("replay", "--from-id", "0-1", "--yes", code=4).stderr
+    assert "another replay holds the writer's lock: gmhealth replay " in told
+    assert "nothing was changed" in told
+    assert "wait for its end, or stop it" in told
+    told += run("replay", "--from-id", "0-1", "--dry-run").stdout
+    assert "next: the same without --dry-run, when the replay that is running has ended" in told
+    assert "consumer" not in told
+    assert "offset reset" not in told
+
+
 @pytest.mark.parametrize("words", [["replay", "--from-id", "0-1"], ["offset", "reset", "--to-start"]], ids=" ".join)
 def test_a_session_that_ended_while_a_long_plan_was_made_does_no_harm(
     run: Run,

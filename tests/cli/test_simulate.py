@@ -161,6 +161,13 @@ def test_a_wait_for_a_consumer_that_does_not_come_names_it(run: Run, pg: psycopg
     assert "has not come to it" in result.stderr
 
 
+@pytest.mark.usefixtures("replaying")
+def test_a_wait_beside_a_replay_is_not_for_the_replay(run: Run) -> None:
+    result = run("simulate", "container_oom", "-g", "game-a", "--wait", "--timeout", "0", "--yes", code=1)
+    assert "nobody consumes; a replay is running, gmhealth replay " in result.stderr
+    assert "→ start one: gmhealth consume" in result.stderr
+
+
 def test_the_command_that_consume_shows_works_from_a_second_terminal(tmp_path: Path) -> None:
     """`consume` on embedded servers names it; it needs no confirmation there."""
     log, environ = tmp_path / "consume.log", {"GMHEALTH_EMBEDDED_DIR": str(tmp_path / "state")}

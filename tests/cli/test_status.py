@@ -84,6 +84,20 @@ def test_a_break_of_today_is_no_all_clear(run: Run, redis_client: redis.Redis, p
     assert "next: gmhealth doctor" in text
 
 
+@pytest.mark.usefixtures("replaying")
+def test_a_replay_that_is_running_is_no_consumer(run: Run, run_json: Callable[..., Any]) -> None:
+    view = run_json("status")
+    assert (view["state"], view["consumer"], view["replay"].split()[:2]) == ("stopped", None, ["gmhealth", "replay"])
+    shown = run("status").stdout
+    assert "none: a replay holds the writer's lock, gmhealth replay " in shown
+    assert "next: gmhealth consume" in shown
+    assert "none: a replay holds the writer's lock, gmhealth replay " in run("offset", "show").stdout
+    assert run_json("offset", "show")["consumer"] is None
+    checks = {check["name"]: check for check in run_json("doctor")["checks"]}
+    assert checks["consumer"]["result"] == "warning"
+    assert "none: a replay holds the writer's lock, gmhealth replay " in checks["consumer"]["found"]
+
+
 def test_games_are_counted_and_those_that_want_a_look_come_first(
     run: Run, run_json: Callable[..., Any], pg: psycopg.Connection, redis_client: redis.Redis
 ) -> None:

@@ -49,6 +49,8 @@ def test_everything_but_the_address_comes_from_the_url(url: str, secure: bool) -
         "redis://gm:2024?secret@host:6379/0",
         "redis://:2024#secret@host:6379/0",
         "redis://gm:2024#secret",
+        "unix://gm:2024/secret@/run/redis.sock",
+        "unix://gm:2024?secret@/run/redis.sock",
         "redis://host/secret",
         "redis://host:port/0",
         "http://host",

@@ -65,6 +65,11 @@ BAD_DSNS = [
     f"postgresql://user:{CANARY}@[::1/db",
     f"postgresql://user:{CANARY}/x@db/db",
     f"postgresql://user:12/{CANARY}@db/db",
+    f"postgresql://user:x@{CANARY}@127.0.0.1:1/db",
+    f"postgresql://user:x@y@{CANARY}@127.0.0.1:1/db",
+    f"postgresql://user:x@@{CANARY}@127.0.0.1:1/db",
+    f"postgresql://user:x?y@{CANARY}@127.0.0.1:1/db",
+    f"postgres://user:x@{CANARY}@127.0.0.1?dbname=db",
 ]
 BAD_URLS = [
     CANARY,
@@ -74,6 +79,8 @@ BAD_URLS = [
     f"redis://user:x?{CANARY}@redis:6379/0",
     f"redis://user:{CANARY}@redis:port/0",
     f"redis://user:{CANARY}@[::1",
+    f"unix://user:x/{CANARY}@/run/redis.sock",
+    f"unix://user:x@y/{CANARY}@/run/redis.sock",
     f"redis://user:{CANARY}@redis?socket_timeout=soon",
     f"redis://user:x@redis/0?{CANARY}",
     f"redis://user:x@redis/0?{CANARY}=1",
@@ -112,6 +119,10 @@ def test_no_url_is_described_with_its_password(url: str) -> None:
         (f"postgresql://gm:{CANARY}@db-1:5433/games", "gm@db-1:5433/games"),
         (f"host=db-1 user=gm password={CANARY} dbname=games", "gm@db-1/games"),
         (f"postgresql://gm:{CANARY}@/games?host=/run/postgresql", "gm@/run/postgresql/games"),
+        (f"postgresql://gm:x%40{CANARY}@db-1/games", "gm@db-1/games"),
+        (f"postgresql://db-1/games?user=gm&password=x@{CANARY}@y", "gm@db-1/games"),
+        ("postgresql://gm@/games?host=@abstract", "gm@@abstract/games"),
+        (f"host=db-1 user=gm password=x://y@{CANARY}@z dbname=games", "gm@db-1/games"),
         (f"postgresql://gm:{CANARY}@a:1,b:2/games", "gm@a:1,b:2/games"),
         (f"host=a,b port=5433 user=gm password={CANARY} dbname=games", "gm@a:5433,b:5433/games"),
         ("host=a,/run/b,,d port=1,,3, dbname=games", "a:1,/run/b,local socket:3,d/games"),
@@ -130,6 +141,8 @@ def test_a_dsn_is_described_by_user_host_and_database(dsn: str, description: str
         (f"rediss://:{CANARY}@redis-1", "redis-1:6379 database 0"),
         (f"redis://redis-1?db=2&password={CANARY}", "redis-1:6379 database 2"),
         (f"unix://gm:{CANARY}@/run/my%20redis.sock?db=4", "unix:/run/my redis.sock database 4"),
+        (f"unix://gm:{CANARY}@/run/redis@a.sock", "unix:/run/redis@a.sock database 0"),
+        ("unix:///run/redis@a.sock", "unix:/run/redis@a.sock database 0"),
     ],
 )
 def test_a_url_is_described_by_host_and_database(url: str, description: str) -> None:

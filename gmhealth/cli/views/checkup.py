@@ -22,11 +22,15 @@ class WaitingView:
 
 @dataclass(frozen=True, kw_only=True)
 class StatusView:
-    """`gmhealth status`. `state` is ok, behind or stopped; with --watch also stalled or rewound."""
+    """`gmhealth status`. `state` is ok, behind or stopped; with --watch also stalled or rewound.
+
+    Who holds the writer's lock is the `consumer` or a `replay`, beside which nobody consumes.
+    """
 
     target: TargetView
     state: str
     consumer: str | None
+    replay: str | None
     waiting: WaitingView | None
     offset: EntryView | None
     lag: LagView

@@ -33,9 +33,11 @@ class GamePlanView:
 
 @dataclass(frozen=True, kw_only=True)
 class ResetView:
-    """`gmhealth offset reset`. `entries` are run again (back) or skipped (forward).
+    """`gmhealth offset reset`. `entries` are run again (back), skipped (forward) or come after the new one (unknown).
 
-    `followed_by` is the commit with which a live `consumer` has taken the new offset up.
+    `direction` is unknown, and `undo` empty, where the old offset is no entry ID; its `old.id` is then what was found.
+
+    `followed_by` is the commit with which a live `consumer` has taken the new offset up; a `replay` does not follow it.
     """
 
     target: TargetView
@@ -46,6 +48,7 @@ class ResetView:
     exact: bool
     note: str
     consumer: str | None
+    replay: str | None
     status_changes: list[GamePlanView]
     applied: bool
     followed_by: str | None

@@ -20,5 +20,6 @@ class OffsetView:
     gap: GapView | None
     last_break: BreakView | None
     consumer: str | None
+    replay: str | None
     last_commit_by: str | None
     last_reset: dict[str, str] | None

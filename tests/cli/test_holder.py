@@ -1,0 +1,23 @@
+"""A replay is told from a consumer by the name of its session, even where an outage has taken the room for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gmhealth.cli.holder import Holder, holder_named
+from gmhealth.core.outage import Outage, heard, said
+
+OUTAGE = Outage("Redis", "AVeryLongNameOfAnErrorThatTakesAllTheRoom", 1_795_449_364, 1_000_000)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("role", ["consume", "replay"])
+def test_a_replay_is_told_from_a_consumer(role: str, cut: bool) -> None:
+    name = f"gmhealth {role} gm1.example.com:12345"
+    shown = heard(said(name, OUTAGE, 63), "Redis")[0] if cut else name
+    assert (shown != name) is cut
+    assert holder_named(shown) == (Holder(None, shown) if role == "replay" else Holder(shown, None))
+
+
+def test_without_a_holder_it_is_neither() -> None:
+    assert holder_named(None) == Holder(None, None)
