@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts
 
 REPLAY: Final = "gmhealth re"
-"""How the name of a replay's session begins, as far as it an outage leaves room for it (`core.outage.said`)."""
+"""How the name of a replay's session begins, as far as an outage leaves room for it (`core.outage.said`)."""
 
 
 class Holder(NamedTuple):
