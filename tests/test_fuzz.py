@@ -16,8 +16,8 @@ import redis
 from msgspec.structs import replace
 
 from gmhealth.core.entry import Entry
-from gmhealth.core.events import EventType, HealthEvent, InvalidEntry, Reason, decode
-from gmhealth.core.packed_fields import pack
+from gmhealth.core.events import EventType, HealthEvent, InvalidEntry, Reason, decode, refused
+from gmhealth.core.packed_letter import pack
 from scripts.fuzzing import decoding, path
 from scripts.fuzzing.atheris_target import WORDS, WORDS_FROM, check, split
 from scripts.fuzzing.decoding import Wrong, decode_all
@@ -67,7 +67,7 @@ def _takes_duplicates(entry: Entry) -> HealthEvent | InvalidEntry:
 
 
 def _refuses_bad_details(entry: Entry) -> HealthEvent | InvalidEntry:
-    return InvalidEntry(entry[0], pack(entry[1]), Reason.EVENT_TYPE_UNKNOWN) if b'{"a":' in entry[1] else decode(entry)
+    return refused(entry, Reason.EVENT_TYPE_UNKNOWN) if b'{"a":' in entry[1] else decode(entry)
 
 
 @pytest.mark.parametrize("wrong", [_cuts_game_ids, _takes_duplicates, _refuses_bad_details])
@@ -88,9 +88,9 @@ def test_a_path_that_is_wrong_does_not_pass(
     redis_client.set_response_callback("XRANGE", lambda reply, **_: reply)
     rows = site.reset(Random(1))
     bad: Fields = [b"not", b"an event"]
-    kept = pack([b"not", b"an_event"] if loses == "a byte of one" else bad)
+    kept = pack(b"5-0", "event_type_missing", [b"not", b"an_event"] if loses == "a byte of one" else bad)
     if loses != "a dead letter":
-        redis_client.execute_command("XADD", path.DEAD, "*", "source_id", "5-0", "fields", kept)
+        redis_client.execute_command("XADD", path.DEAD, "*", "letter", kept)
     if loses == "a row":
         pg.execute("UPDATE runtime_records SET engine_health = 'oom' WHERE game_id = 'game-007'")
     redis_client.set(path.OFFSET, "4-0" if loses == "the offset" else "5-0")

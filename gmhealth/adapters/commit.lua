@@ -14,8 +14,7 @@
 --       8 snapshots                  MessagePack: game, turn, status, summary and time of each in turn, all of them
 --                                    text. Five arguments for each would take the server as long as a third of the
 --                                    XADDs, and a table for each a sixth
---       9 heads of the dead letters  MessagePack: source ID and reason of each in turn
---       then 1 argument per dead letter: its fields, which may be any bytes, as MessagePack's texts may not
+--       then 1 argument per dead letter: MessagePack of its source ID, reason and fields
 -- Returns when applied how many dead letters were dropped for it to keep to the bound, nil for none; else the offset
 -- that stands in its way and the mark's key ("" for none).
 --
@@ -44,24 +43,23 @@ for i = 3, 4 do
   end
 end
 
-local letters = #ARGV - 9
+local letters = #ARGV - 8
 local dropped, ever = 0, 0
 if letters > 0 then
   dropped = letters + redis.call('XLEN', KEYS[4])
   ever = tonumber(redis.call('GET', KEYS[5]) or 0) or 0
 end
 
-local snapshots, heads = cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
+local snapshots = cmsgpack.unpack(ARGV[8])
 
 redis.call('SET', KEYS[2], left .. ' ' .. ARGV[5] .. tail)
 
 local call, lobby, dead = redis.call, KEYS[3], KEYS[4] -- locals: they are looked up for each entry
-for i = 1, letters - 1 do
-  call('XADD', dead, '*', 'source_id', heads[2 * i - 1], 'reason', heads[2 * i], 'fields', ARGV[9 + i])
+for i = 9, #ARGV - 1 do
+  call('XADD', dead, '*', 'letter', ARGV[i])
 end
 if letters > 0 then -- the last one trims for all of them
-  call('XADD', dead, 'MAXLEN', '~', ARGV[6], 'LIMIT', '0', '*',
-    'source_id', heads[2 * letters - 1], 'reason', heads[2 * letters], 'fields', ARGV[#ARGV])
+  call('XADD', dead, 'MAXLEN', '~', ARGV[6], 'LIMIT', '0', '*', 'letter', ARGV[#ARGV])
   dropped = dropped - call('XLEN', dead)
 end
 if dropped > 0 then

@@ -15,7 +15,7 @@ from redis import exceptions
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis_look import RedisLook
 from gmhealth.core.entry import START, Entry, EntryId
-from gmhealth.core.packed_fields import unpack
+from gmhealth.core.packed_letter import unpack
 
 RETRY_SCRIPT: Final = Path(__file__).with_name("retry.lua").read_text(encoding="utf-8")
 MOST_PARTS: Final = 7_900
@@ -26,7 +26,10 @@ PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An entry that was no health event; its ID tells when it was found. `fields` is None if it is damaged itself."""
+    """An entry that was no health event; its ID tells when it was found.
+
+    If it is damaged itself, `fields` is None and `reason` says so.
+    """
 
     letter_id: str
     source_id: str
@@ -121,15 +124,16 @@ class RedisDeadLetters:
 
 def _letter(entry: Entry, retried_as: bytes | None) -> DeadLetter:
     letter_id, values = entry
-    named = dict(zip(values[::2], values[1::2], strict=False))
+    packed = dict(zip(values[::2], values[1::2], strict=False)).get(b"letter", b"")
+    source_id, reason, fields = unpack(packed) or (b"", "damaged", None)
     return DeadLetter(
         letter_id=letter_id.decode(),
-        source_id=_text(named.get(b"source_id")),
-        reason=_text(named.get(b"reason")),
-        fields=unpack(named.get(b"fields", b"?")),
+        source_id=_text(source_id),
+        reason=reason,
+        fields=fields,
         retried_as=None if retried_as is None else _text(retried_as),
     )
 
 
-def _text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "backslashreplace")
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")

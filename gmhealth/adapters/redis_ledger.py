@@ -16,7 +16,6 @@ from gmhealth.adapters.redis_breaks import pack_break, unpack_break
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.core.continuity import Break
 from gmhealth.core.entry import START, EntryId
-from gmhealth.core.events import InvalidEntry
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
@@ -72,7 +71,6 @@ class RedisLedger:
             self._limit,
             _tail_text(commit.tail),
             _packed(commit.snapshots),
-            _packed_heads(commit.dead_letters),
         )
         letters = [each.packed for each in commit.dead_letters]
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
@@ -171,7 +169,3 @@ def _packed(snapshots: Iterable[Snapshot]) -> bytes:
             str(each.occurred_at_ms),
         )
     return encode(values)
-
-
-def _packed_heads(dead_letters: Iterable[InvalidEntry]) -> bytes:
-    return encode([text for each in dead_letters for text in (each.entry_id.decode(), each.reason.value)])

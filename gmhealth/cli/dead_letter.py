@@ -108,7 +108,7 @@ def _shown(opened: Session, view: LetterView) -> Iterator[Part | str]:
     from gmhealth.cli.times import utc_and_local
 
     pairs = [
-        ("source", f"{view.source.id} of {opened.parts.keys.source}"),
+        ("source", f"{view.source.id or 'an entry'} of {opened.parts.keys.source}"),
         ("failed", utc_and_local(view.failed_at)),
         ("reason", view.reason),
         ("valid now", "yes" if view.valid_now else "no"),

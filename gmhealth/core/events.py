@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from gmhealth.core.entry import Entry
-from gmhealth.core.packed_fields import pack
+from gmhealth.core.packed_letter import pack
 
 MAX_GAME_ID_BYTES: Final = 256
 MAX_OCCURRED_AT_MS: Final = 253_402_300_799_999
@@ -62,12 +62,12 @@ class HealthEvent(Struct, frozen=True, gc=False):
 class InvalidEntry(Struct, frozen=True, gc=False):
     """An entry that is no health event, with the first reason found.
 
-    `packed` are all its names and values (`core.packed_fields`), as the dead letter is to keep them.
+    `packed` is its dead letter (`core.packed_letter`), which keeps it whole.
     """
 
     entry_id: bytes
-    packed: bytes
     reason: Reason
+    packed: bytes
 
 
 class Decoded(NamedTuple):
@@ -90,18 +90,25 @@ def decode(entry: Entry) -> HealthEvent | InvalidEntry:
     # The contract's own order needs no search; it is what nearly every entry has.
     values = (fields[1], fields[5], fields[7]) if fields[::2] == _CONTRACT_NAMES else _values(fields)
     if not isinstance(values, tuple):
-        return _invalid(entry, values)
+        return refused(entry, values)
     raw_game_id, raw_type, raw_time = values
     game_id = _game_id(raw_game_id)
     if not isinstance(game_id, str):
-        return _invalid(entry, game_id)
+        return refused(entry, game_id)
     event_type = _TYPES.get(raw_type)
     if event_type is None:
-        return _invalid(entry, Reason.EVENT_TYPE_UNKNOWN)
+        return refused(entry, Reason.EVENT_TYPE_UNKNOWN)
     occurred_at_ms = _occurred_at(raw_time)
     if not isinstance(occurred_at_ms, int):
-        return _invalid(entry, occurred_at_ms)
+        return refused(entry, occurred_at_ms)
     return HealthEvent(entry_id, game_id, event_type, occurred_at_ms)
+
+
+def refused(entry: Entry, reason: Reason) -> InvalidEntry:
+    """Make the dead letter of an entry."""
+    # Packed here, while Redis is busy with the batch before: the commit, which all of Redis waits for, is the shorter.
+    entry_id, fields = entry
+    return InvalidEntry(entry_id, reason, pack(entry_id, reason.value, fields))
 
 
 def decode_all(entries: Iterable[Entry]) -> Decoded:
@@ -114,12 +121,6 @@ def decode_all(entries: Iterable[Entry]) -> Decoded:
         else:
             events.append(found)
     return Decoded(events, invalid)
-
-
-def _invalid(entry: Entry, reason: Reason) -> InvalidEntry:
-    # Packed here, while Redis is busy with the batch before: the commit, which all of Redis waits for, is the shorter.
-    entry_id, fields = entry
-    return InvalidEntry(entry_id, pack(fields), reason)
 
 
 def _values(fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes] | Reason:

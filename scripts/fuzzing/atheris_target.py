@@ -34,7 +34,7 @@ def split(data: bytes) -> list[bytes]:
 def check(data: bytes) -> None:
     """Decode one input: nothing is raised, and the oracle agrees."""
     from gmhealth.core.events import HealthEvent, decode  # noqa: PLC0415  # imported when it can be instrumented
-    from gmhealth.core.packed_fields import unpack  # noqa: PLC0415  # the same
+    from gmhealth.core.packed_letter import Letter, unpack  # noqa: PLC0415  # the same
 
     fields = split(data)
     found, expected = decode((b"1-1", fields)), oracle.event(fields)
@@ -42,7 +42,7 @@ def check(data: bytes) -> None:
         assert expected == (found.game_id, found.type.encode()), fields
     else:
         assert expected is None, fields
-        assert (found.entry_id, unpack(found.packed)) == (b"1-1", fields)
+        assert unpack(found.packed) == Letter(b"1-1", found.reason.value, fields)
 
 
 def main() -> None:

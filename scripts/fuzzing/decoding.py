@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hypothesis import HealthCheck, given, settings
 
 from gmhealth.core.events import HealthEvent, Reason, decode
-from gmhealth.core.packed_fields import unpack
+from gmhealth.core.packed_letter import Letter, unpack
 from scripts.fuzzing import oracle
 from scripts.fuzzing.entries import Fields
 from tests.strategies import arbitrary_entries, valid_entries
@@ -33,8 +33,8 @@ def check(fields: Fields) -> str:
         if expected != (found.game_id, found.type.encode()):
             raise Wrong(f"taken for {found}: {fields}")
         return "valid"
-    kept = (found.entry_id, unpack(found.packed))
-    if expected is not None or kept != (b"1-1", fields) or found.reason not in Reason:
+    kept = unpack(found.packed)
+    if expected is not None or kept != Letter(b"1-1", found.reason.value, fields) or found.reason not in Reason:
         raise Wrong(f"refused for {found.reason}: {fields}")
     return found.reason.value
 

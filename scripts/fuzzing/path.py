@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 import redis
 
-from gmhealth.core.packed_fields import unpack
+from gmhealth.core.packed_letter import unpack
 from gmhealth.embedded import EmbeddedServers
 from scripts.fuzzing import oracle
 from scripts.fuzzing.decoding import Wrong
@@ -115,7 +115,8 @@ def _check(site: Site, rows: dict[str, oracle.Row], bad: Sequence[tuple[bytes, F
     told = {fields[3].decode(): oracle.Row(fields[7].decode(), fields[9].decode()) for _, fields in site.stream(LOBBY)}
     if told != {game_id: row for game_id, row in rows.items() if row.summary}:
         raise Wrong("the last snapshots are not of the rows as they are")
-    letters = [(fields[1], unpack(fields[-1])) for _, fields in site.stream(DEAD)]
+    kept = [unpack(fields[-1]) for _, fields in site.stream(DEAD)]
+    letters = [letter and (letter.source_id, letter.fields) for letter in kept]
     if letters != list(bad):
         differ = next((pair for pair in zip(letters, bad, strict=False) if pair[0] != pair[1]), "their number")
         raise Wrong(f"dead letters differ: {len(letters)} and {len(bad)}: {differ}")

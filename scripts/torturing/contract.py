@@ -60,6 +60,7 @@ def fold(events: Sequence[Event], status: str, *, swap: bool = True) -> list[Fol
     return found
 
 
-def unpacked(packed: bytes) -> list[bytes]:
-    """Split what a dead letter holds of an entry's names and values: a MessagePack array of binaries."""
-    return msgpack.decode(packed, type=list[bytes])
+def letter_of(packed: bytes) -> tuple[str, list[bytes]]:
+    """Split a dead letter, a MessagePack array of source ID, reason and fields, into the first and the last."""
+    source_id, _, fields = msgpack.decode(packed, type=tuple[bytes, str, list[bytes]])
+    return source_id.decode(), fields

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from gmhealth.core.entry import START, EntryId
-from scripts.torturing.contract import Event, Folded, event_of, fold, unpacked
+from scripts.torturing.contract import Event, Folded, event_of, fold, letter_of
 from scripts.torturing.effects import Fed, Fields, Sent, Step
 from scripts.torturing.feed import quiet
 from scripts.torturing.record import Evidence, Record
@@ -119,7 +119,7 @@ class Judge:
 
     def _judge_letters(self, step: Step, entries: Sequence[tuple[EntryId, tuple[bytes, ...]]]) -> None:
         expected = [(str(entry_id), list(parts)) for entry_id, parts in entries if event_of(parts) is None]
-        found = [(letter[b"source_id"].decode(), unpacked(letter[b"fields"])) for letter in step.dead]
+        found = [letter_of(letter[b"letter"]) for letter in step.dead]
         if found != expected:
             self._violated("I7", f"{step.mark}: dead letters {found}, expected {expected}")
 

@@ -11,7 +11,7 @@ import redis
 
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_dead_letters import MOST_PARTS, DeadLetter, RedisDeadLetters
-from gmhealth.core.packed_fields import pack
+from gmhealth.core.packed_letter import pack
 from gmhealth.errors import Unusable
 from tests.cli.conftest import Run
 from tests.cli.world import DROPPED, LETTERS, RETRIED, STREAM, append, dump, event
@@ -24,12 +24,7 @@ def flat(fields: dict[str, str | bytes]) -> list[bytes]:
 
 def put(client: redis.Redis, fields: list[bytes], reason: str = "event_type_unknown") -> str:
     """A dead letter as an older version may have left it."""
-    letter = {
-        "source_id": "1-1",
-        "reason": reason,
-        "fields": pack(fields),
-    }
-    found: Any = client.execute_command("XADD", LETTERS, "*", *(part for pair in letter.items() for part in pair))
+    found: Any = client.execute_command("XADD", LETTERS, "*", "letter", pack(b"1-1", reason, fields))
     return str(found.decode())
 
 
@@ -232,14 +227,18 @@ def test_a_large_one_that_is_retried_twice_at_once_is_sent_once(
     assert redis_client.xlen(STREAM) == (by_then == "another letter")
 
 
+@pytest.mark.parametrize("fields", [{"letter": "short"}, {"reason": "x"}])
 def test_a_damaged_letter_is_left_with_the_reason(
-    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, fields: dict[Any, Any]
 ) -> None:
-    letter: Any = redis_client.xadd(LETTERS, {"reason": "x", "fields": "9:short,"})
+    letter: Any = redis_client.xadd(LETTERS, fields)
     assert run_json("dead-letter", "retry", "--all", "--yes")["left"] == {
         letter.decode(): "damaged: its fields cannot be read"
     }
-    assert "dead-letter purge" in run("dead-letter", "show", letter.decode()).stdout
+    assert run_json("dead-letter", "list")["by_reason"] == {"damaged": 1}
+    shown = run("dead-letter", "show", letter.decode()).stdout
+    assert f"an entry of {STREAM}" in shown
+    assert "dead-letter purge" in shown
 
 
 def test_many_letters_are_read_in_pages(run_json: Callable[..., Any], redis_client: redis.Redis) -> None:

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from gmhealth.cli.safe import safe
+from gmhealth.core.packed_letter import pack
 from tests.cli.conftest import Run
 from tests.cli.world import AUDIT, HOSTILE, LETTERS, OFFSET, STREAM, append, event
 from tests.games import add_game
@@ -41,7 +42,8 @@ def world(run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypat
     pg.execute("SELECT set_config('application_name', %s, false)", ["a\x1b[31m[/x]b"])
     pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
     found: Any = redis_client.xrange(LETTERS)
-    redis_client.xadd(LETTERS, {"reason": HOSTILE, "source_id": HOSTILE, "fields": HOSTILE})
+    redis_client.xadd(LETTERS, {"letter": HOSTILE})
+    redis_client.xadd(LETTERS, {"letter": pack(HOSTILE.encode(), HOSTILE, [HOSTILE.encode()] * 2)})
     append(redis_client, event(GAME, "container_exited"))
     return str(found[0][0].decode())
 

@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from gmhealth.adapters.redis_ledger import RedisLedger
-from gmhealth.core.events import InvalidEntry, Reason
-from gmhealth.core.packed_fields import pack, unpack
+from gmhealth.core.events import InvalidEntry, Reason, refused
+from gmhealth.core.packed_letter import Letter, unpack
 from gmhealth.ports import Commit, Dropped
 from tests.ledger_keys import KEYS
 from tests.streams import raw_entries, text
@@ -25,25 +25,24 @@ def commit(ledger: RedisLedger, *bad: InvalidEntry) -> Commit:
         pytest.param([b"details", bytes(range(256)) * 4096], id="a megabyte of every byte"),
         pytest.param([b"game_id", b"a", b"game_id", b"b", b"game_id", b"a"], id="one name, three times"),
         pytest.param([b"", b"", b"", b"x"], id="empty names and values"),
-        pytest.param([b"fields", b"3:abc,", b"reason", b"\r\n*1\r\n"], id="names of the dead letter's own"),
+        pytest.param([b"letter", b"3:abc,", b"letter", b"\r\n*1\r\n"], id="names of the dead letter's own"),
     ],
 )
 def test_a_dead_letter_keeps_the_entry_byte_for_byte(
     ledger: RedisLedger, redis_client: redis.Redis, fields: list[bytes]
 ) -> None:
-    assert ledger.commit(commit(ledger, InvalidEntry(b"3-7", pack(fields), Reason.GAME_ID_MISSING))) is None
+    assert ledger.commit(commit(ledger, refused((b"3-7", fields), Reason.GAME_ID_MISSING))) is None
     ((_, dead),) = raw_entries(redis_client, KEYS.dead_letters)
-    assert dead[1] == b"3-7"
-    assert unpack(dead[-1]) == fields
+    assert unpack(dead[1]) == Letter(b"3-7", "game_id_missing", fields)
 
 
 def test_dead_letters_are_bounded_and_the_newest_are_kept(client: redis.Redis, redis_client: redis.Redis) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=200)
-    bad = [InvalidEntry(b"%d-0" % n, pack([]), Reason.GAME_ID_MISSING) for n in range(1, 1001)]
+    bad = [refused((b"%d-0" % n, []), Reason.GAME_ID_MISSING) for n in range(1, 1001)]
     dropped = ledger.commit(commit(ledger, *bad))
     kept = [fields[1] for _, fields in raw_entries(redis_client, KEYS.dead_letters)]
     assert 200 <= len(kept) <= 300  # a node of the stream holds a hundred, and nodes go whole
-    assert kept == [item.entry_id for item in bad][-len(kept) :]
+    assert kept == [item.packed for item in bad][-len(kept) :]
     assert dropped == Dropped(1000 - len(kept))
 
 
@@ -51,7 +50,7 @@ def test_every_one_that_is_dropped_is_counted_and_none_that_was_purged(
     client: redis.Redis, redis_client: redis.Redis
 ) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=100)
-    bad = [InvalidEntry(b"%d-0" % n, pack([]), Reason.GAME_ID_MISSING) for n in range(1, 151)]
+    bad = [refused((b"%d-0" % n, []), Reason.GAME_ID_MISSING) for n in range(1, 151)]
     told = 0
     for _ in range(5):
         outcome = ledger.commit(commit(ledger, *bad))
@@ -65,6 +64,6 @@ def test_every_one_that_is_dropped_is_counted_and_none_that_was_purged(
 def test_a_count_that_is_none_begins_anew(client: redis.Redis, redis_client: redis.Redis) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=100)
     redis_client.set(KEYS.dropped, "garbage")
-    outcome = ledger.commit(commit(ledger, *[InvalidEntry(b"1-1", pack([]), Reason.GAME_ID_MISSING)] * 500))
+    outcome = ledger.commit(commit(ledger, *[refused((b"1-1", []), Reason.GAME_ID_MISSING)] * 500))
     assert isinstance(outcome, Dropped)
     assert text(redis_client, KEYS.dropped) == str(outcome.letters)

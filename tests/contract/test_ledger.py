@@ -15,8 +15,7 @@ from msgspec.structs import replace as changed
 from gmhealth.adapters import redis_ledger
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import START, EntryId
-from gmhealth.core.events import MAX_OCCURRED_AT_MS, InvalidEntry, Reason
-from gmhealth.core.packed_fields import pack
+from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, refused
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
@@ -29,7 +28,7 @@ SNAPSHOTS = [
     Snapshot("game-a", 7, "engine_unreachable", "oom", 1_790_000_000_001),
     Snapshot("game-b", 0, "running", "healthy", 1_790_000_000_002),
 ]
-BAD = InvalidEntry(b"4-2", pack([b"game_id", b"", b"game_id", b"\xff\0"]), Reason.DUPLICATE_FIELD)
+BAD = refused((b"4-2", [b"game_id", b"", b"game_id", b"\xff\0"]), Reason.DUPLICATE_FIELD)
 COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", SNAPSHOTS, [BAD])
 
 
@@ -89,11 +88,7 @@ def test_a_commit_writes_snapshots_dead_letters_offset_and_mark(ledger: RedisLed
         [part.encode() for pair in snapshot.fields().items() for part in pair] for snapshot in SNAPSHOTS
     ]
     (dead,) = raw_entries(redis_client, KEYS.dead_letters)
-    assert dict(zip(dead[1][::2], dead[1][1::2], strict=True)) == {
-        b"source_id": b"4-2",
-        b"reason": b"duplicate_field",
-        b"fields": BAD.packed,
-    }
+    assert dead[1] == [b"letter", BAD.packed]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from gmhealth.core.events import (
     decode,
     decode_all,
 )
-from gmhealth.core.packed_fields import unpack
+from gmhealth.core.packed_letter import Letter, unpack
 from tests.strategies import arbitrary_entries, valid_entries
 
 VALID = {
@@ -50,7 +50,7 @@ def test_a_valid_entry_is_read_exactly(pair: tuple[Entry, HealthEvent]) -> None:
 def test_no_entry_raises_and_none_is_half_read(found: Entry) -> None:
     decoded = decode(found)
     if isinstance(decoded, InvalidEntry):
-        assert (decoded.entry_id, unpack(decoded.packed)) == (found[0], list(found[1]))
+        assert unpack(decoded.packed) == Letter(found[0], decoded.reason.value, list(found[1]))
         return
     game_id, event_type, occurred_at_ms = decoded.game_id, decoded.type, decoded.occurred_at_ms
     fields = dict(zip(found[1][::2], found[1][1::2], strict=True))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.core.packed_fields import unpack
+from gmhealth.core.packed_letter import unpack
 from tests import incident
 from tests.e2e.conftest import Gmhealth
 from tests.eventually import eventually
@@ -108,10 +108,8 @@ def test_bad_entries_are_put_aside_whole_and_the_good_ones_between_them_count(
     assert game(pg) == Game("engine_unreachable", 7, "oom")
     assert len(incident.snapshots(redis_client)) == 2
 
-    dead = [dict(zip(fields[::2], fields[1::2], strict=True)) for _, fields in raw_entries(redis_client, DEAD)]
-    assert [letter[b"reason"].decode() for letter in dead] == list(BAD)
-    assert [unpack(letter[b"fields"]) for letter in dead] == list(BAD.values())
-    assert [letter[b"source_id"] for letter in dead] == ids
+    dead = [unpack(letter[-1]) for _, letter in raw_entries(redis_client, DEAD)]
+    assert dead == [(source_id, *kept) for source_id, kept in zip(ids, BAD.items(), strict=True)]
     assert all(int(letter_id.split("-")[0]) >= before for letter_id, _ in raw_entries(redis_client, DEAD))
 
 

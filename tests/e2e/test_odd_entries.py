@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.core.packed_fields import unpack
+from gmhealth.core.packed_letter import unpack
 from tests import incident
 from tests.e2e.conftest import Gmhealth
 from tests.games import Game, add_game, game
@@ -61,5 +61,6 @@ def test_what_is_not_is_kept_whole_and_what_comes_between_is_applied(
     done = gmhealth.run("consume", "--once")
     assert done.returncode == 0, done.stderr
     assert len(done.stderr) < 5000, "what is in them is no log line"
-    assert [unpack(letter[-1]) for _, letter in raw_entries(redis_client, DEAD)] == list(BAD.values())
+    dead = [unpack(letter[-1]) for _, letter in raw_entries(redis_client, DEAD)]
+    assert [letter and letter.fields for letter in dead] == list(BAD.values())
     assert {game(pg, f"game-{number}").status for number in range(len(BAD))} == {"engine_unreachable"}

@@ -18,7 +18,7 @@ from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.metrics import METRICS, Figures, Metric
 from tests.observability.notices import LAST, NOW_S, batch, event
 
-INVALID = InvalidEntry(b"1-0", b"game-secret", Reason.EVENT_TYPE_MISSING)
+INVALID = InvalidEntry(b"1-0", Reason.EVENT_TYPE_MISSING, b"game-secret")
 
 
 def scrape(*notices: Notice) -> dict[str, float]:

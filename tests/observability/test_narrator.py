@@ -73,7 +73,7 @@ STATES: list[tuple[Notice, str]] = [
 
 
 def test_dropped_dead_letters_are_a_line_a_batch(lines: Lines) -> None:
-    narrate(replace(batch([], [InvalidEntry(b"1-0", b"", Reason.GAME_ID_MISSING)]), dropped=7))
+    narrate(replace(batch([], [InvalidEntry(b"1-0", Reason.GAME_ID_MISSING, b"")]), dropped=7))
     assert lines.fields("old dead letters were dropped to keep to the limit") == [{"count": 7}]
 
 
@@ -119,7 +119,7 @@ def test_a_game_without_a_row_is_named_at_debug(lines: Lines) -> None:
 
 def test_dead_letters_are_one_line_a_batch(lines: Lines) -> None:
     invalid = [
-        InvalidEntry(b"%d-0" % number, b"secret", reason)
+        InvalidEntry(b"%d-0" % number, reason, b"secret")
         for number, reason in enumerate([Reason.GAME_ID_BLANK, Reason.DUPLICATE_FIELD, Reason.GAME_ID_BLANK])
     ]
     narrate(batch([event(EventType.PROBE_FAILED)], invalid))

@@ -10,7 +10,7 @@ import pytest
 import redis
 from psycopg import errors
 
-from gmhealth.core.packed_fields import pack
+from gmhealth.core.packed_letter import pack
 from tests import incident
 from tests.e2e.conftest import Gmhealth
 from tests.eventually import eventually
@@ -39,26 +39,9 @@ def checks(gmhealth: Gmhealth) -> list[dict[str, Any]]:
 
 def mended(client: redis.Redis, more: int = 0) -> str:
     """A dead letter that is a health event after all, as the rules have changed; its ID."""
-    fields = pack(
-        [
-            b"game_id",
-            b"game-0000",
-            b"event_type",
-            b"probe_failed",
-            b"occurred_at_ms",
-            b"1",
-            *(b"%d" % n for n in range(more)),
-        ]
-    )
-    letter = [
-        "source_id",
-        "1-1",
-        "reason",
-        "x",
-        "fields",
-        fields,
-    ]
-    found: bytes = client.execute_command("XADD", DEAD, "*", *letter)
+    valid = [b"game_id", b"game-0000", b"event_type", b"probe_failed", b"occurred_at_ms", b"1"]
+    letter = pack(b"1-1", "x", [*valid, *(b"%d" % n for n in range(more))])
+    found: bytes = client.execute_command("XADD", DEAD, "*", "letter", letter)
     return found.decode()
 
 

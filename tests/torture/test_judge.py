@@ -36,7 +36,7 @@ X = Sent("game-0000", 1, "engine_unreachable", "exited", 1)
 S = Sent("game-0000", 1, "engine_unreachable", "healthy", 3)
 R = Sent("game-0000", 1, "running", "healthy", 4)
 MOVED = Sent("game-0001", 5, "generation_in_progress", "oom", 5)
-LETTER = {b"source_id": b"2-0", b"fields": b"\x92\xc4\x05noise\xc4\x01!"}
+LETTER = {b"letter": b"\x93\xc4\x032-0\xafgame_id_missing\x92\xc4\x05noise\xc4\x01!"}
 UNREACHABLE = "engine_unreachable"
 
 
