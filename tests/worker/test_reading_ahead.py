@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gmhealth.errors import Unavailable
 from gmhealth.notices import BatchDone, Recovered, Waiting
 from tests.games import add_game, game
 from tests.worker.faulty import Boundaries, Crossing, When
-from tests.worker.scene import Scene
+from tests.worker.scene import QUICK, Scene
 
 
 def a_backlog(scene: Scene, count: int) -> None:
@@ -34,6 +36,14 @@ def test_a_batch_that_took_all_there_was_has_nothing_read_ahead(scene: Scene) ->
     actor = scene.actor()
     actor.worker.step()
     assert actor.boundaries.names.count("stream.read") == 1
+
+
+def test_batches_grow_little_by_little(scene: Scene) -> None:
+    """Large entries after small ones may end the process: by then some of them are committed (I7)."""
+    a_backlog(scene, 700)
+    actor = scene.actor(job=replace(QUICK, batch_size=10_000))
+    actor.rest()
+    assert [done.entries for done in actor.notices if isinstance(done, BatchDone)] == [100, 400, 200]
 
 
 def test_a_reset_meanwhile_has_what_was_read_ahead_dropped(scene: Scene) -> None:

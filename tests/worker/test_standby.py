@@ -109,6 +109,23 @@ def test_who_fails_as_it_takes_over_again_says_so_once_it_has(scene: Scene) -> N
     assert Active(EntryId(1, 0)) in one.notices
 
 
+def moves_it_and_dies(scene: Scene) -> None:
+    """Another one takes over, moves the status of `game-a` for an event at 3, and dies before it says so."""
+    scene.event("3-0", "game-a", "probe_recovered", 3)
+    other = scene.actor(Boundaries(visit=raising(Crash(), "ledger.commit", When.BEFORE)))
+    with pytest.raises(Crash):
+        takes_over(other)
+    other.die()
+
+
+def tells_of_it(scene: Scene, actor: Actor) -> None:
+    """It takes over, and what the dead one did is told."""
+    takes_over(actor)
+    actor.rest()
+    assert game(scene.pg).status == "running"
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
+
+
 def test_who_takes_the_lock_again_says_again_what_it_had_said(scene: Scene) -> None:
     """Hidden by the debounce, a dead worker's transition would never be told (I3)."""
     add_game(scene.pg)
@@ -117,16 +134,8 @@ def test_who_takes_the_lock_again_says_again_what_it_had_said(scene: Scene) -> N
     one = scene.actor()
     one.rest()
     one.rows.close()  # the session ends, as the server may end it
-    scene.event("3-0", "game-a", "probe_recovered", 3)
-    other = scene.actor(Boundaries(Fault(6, When.BEFORE, crash=True)))
-    with pytest.raises(Crash):
-        takes_over(other)
-    assert other.boundaries.names[-1] == "ledger.commit"  # it has moved the status, and dies
-    other.die()
-    takes_over(one)
-    one.rest()
-    assert game(scene.pg).status == "running"
-    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
+    moves_it_and_dies(scene)
+    tells_of_it(scene, one)
 
 
 def test_nor_does_what_it_finds_to_be_applied_then_hide_it(scene: Scene) -> None:
@@ -140,15 +149,8 @@ def test_nor_does_what_it_finds_to_be_applied_then_hide_it(scene: Scene) -> None
     with pytest.raises(Unavailable):
         one.rest()
     one.rows.close()
-    scene.event("3-0", "game-a", "probe_recovered", 3)
-    other = scene.actor(Boundaries(visit=raising(Crash(), "ledger.commit", When.BEFORE)))
-    with pytest.raises(Crash):
-        takes_over(other)
-    other.die()
-    takes_over(one)
-    one.rest()
-    assert game(scene.pg).status == "running"
-    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
+    moves_it_and_dies(scene)
+    tells_of_it(scene, one)
 
 
 def test_who_takes_over_beside_an_offset_that_was_reset_meanwhile_knows_of_no_failover(scene: Scene) -> None:
