@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from gmhealth.core.continuity import Place
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.tail import Recent, Tail
 from gmhealth.job import Job
@@ -75,6 +76,19 @@ class Failover:
     def to_run_again(self, offset: EntryId) -> Tail:
         """The entries up to `offset` whose rows the last timeline may have taken with it."""
         return Tail(self._rows.timeline, self._first_after(offset))
+
+    def outlasted(self, before: Place, after: Place) -> Place:
+        """The place after a batch that was in hand, read from `before`, when something failed.
+
+        A promoted Redis may lack entries of it while no commit was lost. They happened, so they are applied; but this
+        stream ends before them or counts others, and would be taken for another one.
+        """
+        if self._job.moves_offset and before.offset != START and not self._has(after) and self._has(before):
+            return Place(min(after.offset, self._stream.state().last_generated))
+        return after
+
+    def _has(self, place: Place) -> bool:
+        return self._stream.read_range(place.offset, place.offset, 1).unbroken
 
     def _first_after(self, offset: EntryId) -> EntryId:
         since = self.tail.since if self.tail is not None else offset

@@ -188,6 +188,8 @@ class Worker:
         self._unsettled, self._in_doubt = None, False
         if self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
             self._follow(saved)
+        if self._hand is not None:
+            self._hand.after = self._failover.outlasted(self._place, self._hand.after)
         self._standing_by = False  # only now: what fails on the way is done again, and then said
         if taking_over:
             self._observe(Active(self._place.offset))
@@ -310,7 +312,7 @@ class Worker:
             batch.after.offset if self._job.moves_offset else None,
             plan.snapshots if self._job.publish else (),
             invalid if self._job.moves_offset else (),
-            read=True,
+            read=batch.after.read,
         )
         done = BatchDone(batch.entries, invalid, plan, lost_races, batch.after.offset, batch.seconds)
         self._publish(_Unsettled(commit, done))

@@ -9,7 +9,7 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
 from gmhealth.notices import Active, Notice, RolledBack
-from tests.games import add_game
+from tests.games import add_game, game
 from tests.ledger_keys import KEYS
 from tests.streams import everything
 from tests.worker.faulty import Crossing, When, once_before
@@ -235,6 +235,50 @@ def test_the_same_where_only_a_batch_in_hand_finds_out(scene: Scene) -> None:
     actor.rest()
     assert RolledBack("5-0", "4-0", 1) in actor.notices
     assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "inspect_unhealthy", 5)
+
+
+@pytest.mark.parametrize("since", [None, "5-1"], ids=["nothing since", "an entry since"])
+def test_a_batch_in_hand_that_a_promoted_redis_never_had_is_applied_and_no_break(
+    scene: Scene, since: str | None
+) -> None:
+    """No commit was lost, so nothing else tells; taken for another stream, all of it would be run again (I10)."""
+    actor = consumed(scene)
+    before = everything(scene.redis)
+    scene.event("5-0", "game-a", "container_oom", 5)
+
+    def fail_over() -> None:
+        restore(scene, before)
+        if since is not None:
+            scene.event(since, "game-a", "probe_failed", 6)
+        raise Unavailable("both servers are away")
+
+    actor.boundaries.visit = once_before("rows.write", fail_over)
+    with pytest.raises(Unavailable):
+        actor.worker.step()
+    assert breaks(actor, steps=4) == []
+    assert (scene.offset(), game(scene.pg).status) == (since or "4-0", "engine_unreachable")
+    assert [one.occurred_at_ms for one in scene.snapshots()] == ([1, 5, 6] if since else [1, 5])
+    actor.die()
+    scene.wait_until_alone()
+    assert breaks(scene.actor(), steps=4) == []
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_a_batch_in_hand_hides_no_other_stream(scene: Scene, count: int) -> None:
+    actor = consumed(scene, count)
+    scene.event("5-0", "game-a", "container_oom", 5)
+
+    def begin_anew() -> None:
+        scene.redis.delete("events")
+        scene.event("4-5", "game-a", "probe_failed", 45)
+        raise Unavailable("away")
+
+    actor.boundaries.visit = once_before("rows.write", begin_anew)
+    with pytest.raises(Unavailable):
+        actor.worker.step()
+    assert breaks(actor, steps=4) == [StreamBehind(EntryId(5, 0), EntryId(4, 5))]
+    assert scene.offset() == "4-5"
+    assert scene.snapshots()[-1].occurred_at_ms == 45
 
 
 def test_an_operators_reset_is_no_loss(scene: Scene) -> None:
