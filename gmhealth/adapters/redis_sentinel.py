@@ -78,13 +78,16 @@ class _Asked(Sentinel):
     """Redis-py's, but that one refusal for good is told from a silence, and no error names the whole client."""
 
     def discover_master(self, service_name: str) -> Address:
-        """Take the first answer, and ask who gave it first the next time."""
+        """Take the first answer, and next time ask the others first.
+
+        Where it leads may be no primary any more, and then the one that gave it may be the last to hear of it.
+        """
         answers: list[Answer] = []
-        for position, client in enumerate(self.sentinels):
+        for client in list(self.sentinels):
             where = client.connection_pool.connection_kwargs
             answer = _ask(client, address_text(where["host"], where["port"]), service_name)
+            self.sentinels.append(self.sentinels.pop(0))
             if answer.primary is not None:
-                self.sentinels.insert(0, self.sentinels.pop(position))
                 return answer.primary
             answers.append(answer)
         raise _refusal(answers, service_name)

@@ -78,6 +78,13 @@ class Watched:
         eventually(lambda: _is_primary(self.replica))
         return connect_redis(self.replica.url)
 
+    def cut_off(self, sentinel: Server) -> None:
+        """Have a sentinel know of the first primary, which is dead by now, and of nobody else."""
+        with redis.Redis("127.0.0.1", sentinel.port, password=PASSWORD, protocol=2) as client:
+            client.execute_command("ACL", "SETUSER", "default", "-publish")  # the other sentinels would tell it
+            client.sentinel_remove(MASTER)
+            client.sentinel_monitor(MASTER, "127.0.0.1", self.primary.port, 2)
+
 
 @contextmanager
 def watched(directory: Path) -> Iterator[Watched]:

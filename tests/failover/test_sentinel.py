@@ -135,3 +135,18 @@ def test_a_sentinel_that_still_names_the_old_primary_is_not_believed(
         done = gmhealth.run("offset", "show")
     assert done.returncode == 5, done.stderr
     assert "this server is a slave, not the primary" in done.stderr
+
+
+def test_one_sentinel_that_names_the_dead_primary_for_ever_holds_nothing_up(
+    gmhealth: Gmhealth, servers: Watched
+) -> None:
+    """It is the first that is asked, and cut off from the servers that it watches."""
+    consume = gmhealth.start("consume")
+    with connect_redis(servers.primary.url) as client:
+        consumed(client, happen(client, "container_oom", *GAMES[:2]))
+        servers.wait_for_replica()
+    servers.primary.process.kill()
+    servers.cut_off(servers.sentinels[0])
+    with servers.fail_over() as client:
+        consumed(client, happen(client, "container_oom", *GAMES[2:]))
+    assert consume.stop() == 0
