@@ -19,6 +19,7 @@ class Failover:
         self._recent = Recent(job.rerun_ms)
         self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that the tail goes with
         self._offset = START  # the last that was seen, also while another worker moves it
+        self._replayed_on = ""  # the timeline that a replay, which has no tail, began on
 
     @property
     def tail(self) -> Tail | None:
@@ -30,6 +31,14 @@ class Failover:
         """Whether PostgreSQL is on another timeline than what was applied lately."""
         then, now = self.tail.timeline if self.tail is not None else "", self._rows.timeline
         return self._job.moves_offset and "" not in (then, now) and then != now
+
+    def under_replay(self) -> bool:
+        """Whether PostgreSQL is on another timeline than the one that this replay began to write on."""
+        if self._job.moves_offset:
+            return False
+        now = self._rows.timeline
+        self._replayed_on = self._replayed_on or now
+        return "" not in (self._replayed_on, now) and self._replayed_on != now
 
     def of_redis(self, ours: Saved | None, saved: Saved) -> bool:
         """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""

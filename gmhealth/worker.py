@@ -20,7 +20,7 @@ from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
-from gmhealth.errors import Refused, Unavailable, Unusable
+from gmhealth.errors import Refused, Unavailable, Unusable, WrittenInVain
 from gmhealth.failover import Failover
 from gmhealth.job import Job
 from gmhealth.notices import (
@@ -131,8 +131,8 @@ class Worker:
     def step(self) -> None:
         """Make one attempt at one batch.
 
-        Raises `Unavailable` (the batch stays in hand, call again), `Unusable`, and `Refused` if a bounded job finds
-        the writer's lock taken.
+        Raises `Unavailable` (the batch stays in hand, call again), `Unusable`, `Refused` if a bounded job finds the
+        writer's lock taken, and `WrittenInVain` if a replay finds PostgreSQL failed over.
         """
         try:
             if self._locked():
@@ -140,6 +140,8 @@ class Worker:
                     self._settle()
                 if self._failover.of_postgres:
                     self._begin_again()
+                if self._failover.under_replay():
+                    raise WrittenInVain("PostgreSQL failed over meanwhile, and may lack what the replay has written")
                 if self._owed and self._hand is None:
                     self._repair()
                 if self._hand is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gmhealth.core.entry import EntryId
-from gmhealth.errors import Refused, Unavailable
+from gmhealth.errors import Refused, Unavailable, WrittenInVain
 from gmhealth.job import Job
 from gmhealth.notices import Notice
 from tests.games import Game, add_game, game, games
@@ -101,6 +101,18 @@ def test_whatever_call_fails_each_entry_is_told_once(range_: Scene, when: When, 
         add_game(range_.pg, "game-b", status="engine_unreachable", turn=2)
         run(range_, job, Fault(at, when, crash=False)).die()
         assert told(range_) == ([2, 4] if job.publish else []), at
+
+
+def test_a_failover_of_postgresql_ends_it_as_what_it_wrote_may_be_lost(range_: Scene) -> None:
+    actor = range_.actor(job=replace(RANGE, batch_size=1))
+    actor.worker.step()
+    actor.rows.close()
+    actor.worker.step()  # a session that was lost is none
+    actor.rows.close()
+    range_.promotions += 1
+    with pytest.raises(WrittenInVain, match="failed over"):
+        actor.worker.step()
+    assert game(range_.pg, "game-b").status == "engine_unreachable", "nothing more was done"
 
 
 def test_it_reads_nothing_before_its_start(range_: Scene) -> None:
