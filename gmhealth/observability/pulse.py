@@ -2,7 +2,8 @@
 
 A stall is a loop that does not come round. Each of its turns ends in a notice: a batch done, nothing new, standing by,
 or a server that does not answer. Every wait inside a turn is bounded, to 6 seconds on either server and 5 seconds
-before the next try, and a turn that meets each of them at its worst stays below `STALL_S`.
+before the next try, and a turn that meets each of them at its worst stays below `STALL_S`. Looking up a name is the C
+library's; the unit keeps that short (`RES_OPTIONS`).
 
 A loop that waits for a server is no stall: it moves, and ending it would mend nothing and cost the standby's place and
 the debounce state. That nothing gets done meanwhile shows in the metrics (lag, last success) and in the log.
