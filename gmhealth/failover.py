@@ -17,7 +17,8 @@ class Failover:
     def __init__(self, stream: Stream, rows: Rows, job: Job, name: str, clock_ms: Callable[[], int]) -> None:
         self._stream, self._rows, self._job, self._name, self._clock_ms = stream, rows, job, name, clock_ms
         self._recent = Recent(job.rerun_ms)
-        self._watched: tuple[str | None, str | None] | None = None  # the offset and the mark that the tail goes with
+        self.seen: tuple[str | None, str | None] = None, None  # the offset and the mark that the tail goes with
+        self.lost: dict[str, int] = {}  # what Lobby was told by us and is to be told again, as nobody else knows of it
         self._offset = START  # the last that was seen, also while another worker moves it
         self._replayed_on = ""  # the timeline that a replay, which has no tail, began on
 
@@ -44,34 +45,42 @@ class Failover:
         """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""
         if ours is None or saved.mark == ours.mark or not self._job.moves_offset:
             return False
-        then, last = self._number(saved.mark), self._number(ours.mark)
+        then, last = self._own_number(saved.mark), self._own_number(ours.mark)
         if then is not None and last is not None and then > last:
             return False  # a commit of ours that was on its way for long
         return then is not None or saved.entry_id < self._offset
 
-    def _number(self, mark: str | None) -> int | None:
+    def went_back(self, saved: Saved) -> bool:
+        """Whether Redis has an earlier commit, of whatever worker, than the last one of that worker that was seen.
+
+        So one that stands by can tell, whose own commits are long overwritten. What it had told itself is then `lost`.
+        """
+        (name, last), (now, then) = _worker_and_number(self.seen[1]), _worker_and_number(saved.mark)
+        back = self._job.moves_offset and name != "" and now == name and then < last
+        if back:
+            self.lost |= self.untold()
+        return back
+
+    def _own_number(self, mark: str | None) -> int | None:
         """Which commit of ours `mark` is of; None for another worker's."""
-        for kind in (READ, NOT_READ):
-            name, _, number = (mark or "").rpartition(kind)
-            if name == self._name and number.isdecimal():
-                return int(number)
-        return None
+        name, number = _worker_and_number(mark)
+        return number if name == self._name else None
 
     def watch(self, saved: Saved, offset: EntryId) -> None:
         """Take note of what Redis has `saved`, before anything after `offset` is applied."""
         now, self._offset = (saved.text, saved.mark), saved.entry_id
-        if now != self._watched:
+        if now != self.seen or self._recent.tail is None:
             moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
             timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
             since = saved.entry_id if saved.tail is None or moved else saved.tail.since
             self._recent.begin(Tail(timeline, since), offset, self._clock_ms())
-            self._watched = now
+            self.seen = now
         elif not self.of_postgres:
             self._recent.pass_time(offset, self._clock_ms())
 
     def applied(self, saved: Saved, told: Mapping[str, int]) -> None:
         """Take note of our own commit, which `told` the new statuses of these games."""
-        self._watched, self._offset = (saved.text, saved.mark), saved.entry_id
+        self.seen, self._offset = (saved.text, saved.mark), saved.entry_id
         self._recent.tell(told)
 
     def begin(self, tail: Tail) -> None:
@@ -106,3 +115,12 @@ class Failover:
         first = self._stream.state().first
         # What was trimmed since it was applied is no loss that I9 means: START is before whatever is left.
         return since if first is not None and first <= since else START
+
+
+def _worker_and_number(mark: str | None) -> tuple[str, int]:
+    """Whose commit `mark` is of, and which one of theirs; empty and 0 where it does not say."""
+    for kind in (READ, NOT_READ):
+        name, _, number = (mark or "").rpartition(kind)
+        if name and number.isdecimal():
+            return name, int(number)
+    return "", 0

@@ -6,7 +6,7 @@ one asks Redis what became of it and, unless it was applied, plans it again from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import random
@@ -171,11 +171,28 @@ class Worker:
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
         saved = self._ledger.saved()  # a standby is one only while both servers answer
+        self._notice_rollback(saved)
+        if self._failover.lost:
+            self._tell_again(saved)
         self._failover.watch(saved, saved.entry_id)
         if not self._standing_by:
             self._observe(Standby(holder))
         self._standing_by = True
         self._observe(Idle(saved.entry_id))
+
+    def _notice_rollback(self, saved: Saved) -> None:
+        text = self._failover.seen[0]
+        if self._failover.went_back(saved):
+            self._observe(RolledBack(text, saved.text, len(self._failover.lost)))
+
+    def _tell_again(self, saved: Saved) -> None:
+        """Tell what we had told before Redis lost it, though another one's turn keeps us from writing (I3).
+
+        No snapshot comes after a newer one for it: whoever commits since the rows were loaded leaves another mark.
+        """
+        commit = replace(self._commit(None, self._as_they_are(self._failover.lost)), fence=saved)
+        if not isinstance(self._ledger.commit(commit), Saved):
+            self._failover.lost = {}
 
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
@@ -184,8 +201,10 @@ class Worker:
             self._applied(self._unsettled)
         taking_over = self._saved is None or self._standing_by
         if taking_over:
+            self._owed, self._failover.lost = {**self._failover.lost, **self._owed}, {}
             self._owe_skipped(saved)
         if self._saved is None:
+            self._notice_rollback(saved)
             self._adopt(saved)
         self._unsettled, self._in_doubt = None, False
         if self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
@@ -256,9 +275,12 @@ class Worker:
         self._publish(_Unsettled(self._commit(None, self._owing()), None))
 
     def _owing(self) -> list[Snapshot]:
-        rows = self._rows.load(self._owed) if self._owed and self._job.publish else {}
+        return self._as_they_are(self._owed)
+
+    def _as_they_are(self, games: Mapping[str, int]) -> list[Snapshot]:
+        rows = self._rows.load(games) if games and self._job.publish else {}
         return [
-            Snapshot(game_id, row.current_turn, row.status, row.engine_health, self._owed[game_id])
+            Snapshot(game_id, row.current_turn, row.status, row.engine_health, games[game_id])
             for game_id, row in rows.items()
             if row.engine_health  # else nobody has written it yet, and there is nothing to tell
         ]

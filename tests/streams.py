@@ -37,3 +37,10 @@ def text(client: redis.Redis, key: str) -> str | None:
 def everything(client: redis.Redis) -> dict[bytes, bytes]:
     """All keys with all that they hold."""
     return {key: client.execute_command("DUMP", key) for key in client.execute_command("KEYS", "*")}
+
+
+def restore(client: redis.Redis, saved: dict[bytes, bytes]) -> None:
+    """Put Redis back to where it was, as a replica that lacks the rest does when it is promoted."""
+    client.flushdb()
+    for key, value in saved.items():
+        client.restore(key, 0, value)

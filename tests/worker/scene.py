@@ -17,6 +17,7 @@ from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.core.backoff import Backoff
+from gmhealth.core.packed_letter import unpack
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.job import Job
 from gmhealth.notices import Active, Idle, Notice, Standby
@@ -167,7 +168,8 @@ class Scene:
 
     def dead_letters(self) -> list[str]:
         """The source IDs of the dead letters, in order."""
-        return [_values(fields)[0] for _, fields in self._streamed(KEYS.dead_letters)]
+        letters = [unpack(fields[-1]) for _, fields in self._streamed(KEYS.dead_letters)]
+        return [letter.source_id.decode() for letter in letters if letter is not None]
 
     def _streamed(self, key: str) -> Sequence[tuple[bytes, list[bytes]]]:
         found: Sequence[tuple[bytes, list[bytes]]] = self.redis.execute_command("XRANGE", key, "-", "+")

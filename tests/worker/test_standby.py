@@ -15,6 +15,7 @@ from gmhealth.job import Job
 from gmhealth.notices import Active, Idle, RolledBack, Standby
 from tests.eventually import eventually
 from tests.games import add_game, game
+from tests.streams import everything, restore
 from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, once_before
 from tests.worker.scene import QUICK, Actor, Scene
 
@@ -169,6 +170,76 @@ def test_who_takes_over_beside_an_offset_that_was_reset_meanwhile_knows_of_no_fa
     other.die()
     takes_over(one)
     assert not [notice for notice in one.notices if isinstance(notice, RolledBack)]
+
+
+@pytest.fixture
+def rolled_back(scene: Scene) -> tuple[Actor, Actor]:
+    """One that told a transition and its standby; then a failover takes commit and entry back, and one's session."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "inspect_unhealthy", 1)
+    one, other = scene.actor(), scene.actor()
+    one.rest()
+    other.worker.step()
+    before = everything(scene.redis)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    one.rest()
+    other.worker.step()
+    assert scene.snapshots()[-1].occurred_at_ms == 2
+    restore(scene.redis, before)
+    one.rows.close()
+    for actor in (one, other):
+        actor.notices.clear()
+    return one, other
+
+
+def rollbacks(actor: Actor) -> list[RolledBack]:
+    return [notice for notice in actor.notices.take() if isinstance(notice, RolledBack)]
+
+
+def test_a_standby_that_takes_over_after_a_failover_of_redis_says_so(
+    scene: Scene, rolled_back: tuple[Actor, Actor]
+) -> None:
+    takes_over(rolled_back[1])
+    assert rollbacks(rolled_back[1]) == [RolledBack("2-0", "1-0", 0)]
+    assert scene.offset() == "1-0"
+
+
+def test_who_had_told_what_redis_lost_tells_it_again_though_another_one_has_the_lock(
+    scene: Scene, rolled_back: tuple[Actor, Actor]
+) -> None:
+    """Nobody else knows of it: its entry is gone as well (I3)."""
+    one, other = rolled_back
+    takes_over(other)
+    one.worker.step()
+    assert rollbacks(one) == [RolledBack("2-0", "1-0", 1)]
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "oom", 2)
+    told = scene.snapshots()
+    for _ in range(3):
+        one.worker.step()
+        other.worker.step()
+    assert (scene.snapshots(), rollbacks(one)) == (told, [])
+    scene.event("1-5", "game-a", "probe_recovered", 5)
+    other.rest()
+    assert (scene.offset(), scene.snapshots()[-1].runtime_status) == ("1-5", "running")
+
+
+def test_it_tells_it_once_it_can(scene: Scene, rolled_back: tuple[Actor, Actor]) -> None:
+    """The first time another commit comes in between, the next time Redis is away."""
+    one, other = rolled_back
+    takes_over(other)
+    scene.event("1-5", "game-a", "inspect_unhealthy", 5)
+
+    def fails() -> None:
+        raise Unavailable("away")
+
+    one.boundaries.visit = once_before("ledger.commit", other.rest)
+    one.worker.step()
+    assert scene.snapshots()[-1].occurred_at_ms == 5
+    one.boundaries.visit = once_before("ledger.commit", fails)
+    with pytest.raises(Unavailable):
+        one.worker.step()
+    one.worker.step()
+    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "inspect_unhealthy", 2)
 
 
 @pytest.mark.parametrize("job", [ONCE, REPLAY], ids=["once", "replay"])

@@ -11,7 +11,7 @@ from gmhealth.errors import Unavailable
 from gmhealth.notices import Active, Notice, RolledBack
 from tests.games import add_game, game
 from tests.ledger_keys import KEYS
-from tests.streams import everything
+from tests.streams import everything, restore
 from tests.worker.faulty import Crossing, When, once_before
 from tests.worker.scene import Actor, Scene
 
@@ -201,20 +201,13 @@ def test_a_worker_that_starts_after_a_loss_says_so_too(scene: Scene, counted: bo
     assert breaks(scene.actor(), steps=3) == [EntriesLost(EntryId(4, 0), EntryId(7, 0), lost, exact=False)]
 
 
-def restore(scene: Scene, saved: dict[bytes, bytes]) -> None:
-    """Put Redis back to where it was, as a replica that lacks the rest does when it is promoted."""
-    scene.redis.flushdb()
-    for key, value in saved.items():
-        scene.redis.restore(key, 0, value)
-
-
 def test_a_redis_that_has_lost_commits_is_told_the_statuses_again_that_it_was_told(scene: Scene) -> None:
     actor = consumed(scene)
     actor.notices.append(Active(EntryId(4, 0)))
     before = everything(scene.redis)
     scene.event("5-0", "game-a", "container_oom", 5)
     actor.rest()
-    restore(scene, before)
+    restore(scene.redis, before)
     actor.rest()
     assert [notice for notice in actor.notices if isinstance(notice, RolledBack)] == [RolledBack("5-0", "4-0", 1)]
     assert scene.offset() == "4-0"
@@ -231,7 +224,7 @@ def test_the_same_where_only_a_batch_in_hand_finds_out(scene: Scene) -> None:
     scene.event("5-0", "game-a", "container_oom", 5)
     actor.rest()
     scene.event("6-0", "game-a", "inspect_unhealthy", 6)
-    actor.boundaries.visit = once_before("ledger.commit", lambda: restore(scene, before))
+    actor.boundaries.visit = once_before("ledger.commit", lambda: restore(scene.redis, before))
     actor.rest()
     assert RolledBack("5-0", "4-0", 1) in actor.notices
     assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "inspect_unhealthy", 5)
@@ -247,7 +240,7 @@ def test_a_batch_in_hand_that_a_promoted_redis_never_had_is_applied_and_no_break
     scene.event("5-0", "game-a", "container_oom", 5)
 
     def fail_over() -> None:
-        restore(scene, before)
+        restore(scene.redis, before)
         if since is not None:
             scene.event(since, "game-a", "probe_failed", 6)
         raise Unavailable("both servers are away")
