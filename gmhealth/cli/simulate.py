@@ -48,6 +48,7 @@ def simulate(
     row as it is, --print the exact entry.
     """
     from gmhealth.cli import simulated
+    from gmhealth.cli.trace import Trace
 
     when, details = simulated.occurred_at_ms(at), simulated.details(set_ or [])
     fields = simulated.checked_entry(event, game_id, container_id, when, details)
@@ -66,11 +67,14 @@ def simulate(
             where = f"{opened.settings.health_stream} on {opened.target.redis}"
             confirm(f"Append {count:,} simulated {event} to {where}?", yes=yes)
         # To open a session takes longer than what is measured; one that idles between appends would be ended.
-        with opened.parts.games.held() if wait and count == 1 else nullcontext():
-            trace = simulated.append_all(opened, fields, game_id, count, rate)
+        held = opened.parts.games.held() if wait and count == 1 else nullcontext()
+        trace = Trace(opened.parts, game_id)
+        with simulated.counted(trace, count), held:
+            simulated.append_all(trace, fields, count, rate)
             consumed = not wait or trace.follow(timeout)
-        if not consumed:
-            raise simulated.not_consumed(opened, trace, timeout)
+            missed = None if consumed else simulated.not_consumed(opened, trace, timeout)
+        if missed is not None:
+            raise missed
         view = simulated.sent(opened, fields, trace)
         waited = list(_waited(view)) if wait else []
         show(view, output, Facts("Simulated", [*_pairs(view), *waited]), _next(opened, view))
