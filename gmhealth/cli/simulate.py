@@ -30,11 +30,13 @@ def simulate(
         str, typer.Option(help="Container; the default marks it as simulated.", metavar="ID")
     ] = "simulated000",
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many entries.", metavar="N")] = 1,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="At most so many a second.", metavar="N")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, max=1_000_000, help="At most so many a second.", metavar="N")
+    ] = None,
     print_only: Annotated[bool, typer.Option("--print", help="Print the entry; send nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do; send nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until row and snapshot show it.")] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="Longest wait, in seconds.", metavar="S")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0, max=86_400, help="Longest wait, in seconds.", metavar="S")] = 10.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
