@@ -15,6 +15,7 @@ from redis import exceptions
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis_look import RedisLook
 from gmhealth.core.entry import START, Entry, EntryId
+from gmhealth.core.number import number
 from gmhealth.core.packed_letter import unpack
 
 RETRY_SCRIPT: Final = Path(__file__).with_name("retry.lua").read_text(encoding="utf-8")
@@ -75,7 +76,7 @@ class RedisDeadLetters:
         """How many were dropped since ever, to keep to the limit; 0 where the count cannot be read."""
         with translated(self._client, f"look at {self._dropped}"):
             held = unless_error(*round_trip(self._client, ("GET", self._dropped))) or b""
-        return int(held) if held.isdigit() and len(held) < 19 else 0
+        return number(held) or 0
 
     def retry(self, letter: DeadLetter) -> str | None:
         """Append the entry to the health stream and mark the letter, in one atomic step.

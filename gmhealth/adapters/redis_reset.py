@@ -13,6 +13,8 @@ from gmhealth.adapters.redis_connection import round_trip, translated, unless_er
 from gmhealth.core.entry import EntryId
 from gmhealth.ports import Saved
 
+LATEST: Final = 100
+"""Lines of the audit to look through: so many others cannot move the offset while one waits for an answer."""
 RESET_SCRIPT: Final = Path(__file__).with_name("reset.lua").read_text(encoding="utf-8")
 
 
@@ -44,11 +46,17 @@ class RedisReset:
             )
         return obstacle is None
 
+    def applied(self, reset: Reset) -> bool:
+        """Whether the latest lines of the audit have `reset`, for one whose answer was lost."""
+        told = {"by": reset.by, "new": str(reset.new), "reason": reset.reason, "at_ms": str(reset.at_ms)}
+        return any(told.items() <= line.items() for line in self._latest(LATEST))
+
     def last(self) -> Mapping[str, str] | None:
         """The latest line of the audit, None if there is none."""
+        return next(iter(self._latest(1)), None)
+
+    def _latest(self, count: int) -> list[dict[str, str]]:
         with translated(self._client, f"read the audit {self._audit}"):
-            reply = unless_error(*round_trip(self._client, ("XREVRANGE", self._audit, "+", "-", "COUNT", 1)))
-        if not reply:
-            return None
-        fields = [value.decode(errors="replace") for value in reply[0][1]]
-        return dict(zip(fields[::2], fields[1::2], strict=True))
+            reply = unless_error(*round_trip(self._client, ("XREVRANGE", self._audit, "+", "-", "COUNT", count)))
+        texts = [[value.decode(errors="replace") for value in fields] for _, fields in reply]
+        return [dict(zip(each[::2], each[1::2], strict=True)) for each in texts]

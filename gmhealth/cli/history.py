@@ -14,6 +14,7 @@ from gmhealth.cli.views.games import EventView, SnapshotView
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.explain import Explanation, explain_read, explain_unread
+from gmhealth.core.number import number
 from gmhealth.core.plan import Row
 from gmhealth.core.snapshot import Snapshot
 
@@ -90,8 +91,7 @@ def _snapshots(
         if view is None:
             continue
         newest = newest or view
-        at = int(view.occurred_at_ms) if view.occurred_at_ms.isdigit() else 0
-        turn = int(view.current_turn) if view.current_turn.isdigit() else 0
+        at, turn = number(view.occurred_at_ms) or 0, number(view.current_turn) or 0
         found.append((_id(entry), Snapshot(game_id, turn, view.runtime_status, view.engine_health_summary, at)))
         if oldest is None or at < oldest:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gmhealth.cli.lag import entry_view
+from gmhealth.cli.render import say
 from gmhealth.cli.times import parse_entry_id, time_of
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.letters import LetterView
@@ -65,11 +66,15 @@ def retry_all(opened: Session, letters: Sequence[DeadLetter], left: dict[str, st
     """Send letters again, one atomic step each; returns their new IDs. One retried meanwhile goes to `left`."""
     done: dict[str, str] = {}
     for letter in letters:
+        # Whatever becomes of one that is stopped: what was appended is marked, and no letter is appended twice.
+        so_far = f"{len(done):,} of {len(letters):,} were retried; the same command again does the rest"
         try:
             entry_id = opened.parts.letters.retry(letter)
+        except KeyboardInterrupt:
+            say(so_far)
+            raise
         except GmhealthError as error:
-            # Whatever became of this one: what was appended is marked, and no letter is appended twice.
-            error.hint = f"{len(done):,} of {len(letters):,} were retried; the same command again does the rest"
+            error.hint = so_far
             raise
         if entry_id is None:
             left[letter.letter_id] = "retried before"

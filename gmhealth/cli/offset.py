@@ -109,8 +109,9 @@ def _reset(line: dict[str, str] | None) -> str:
     if line is None:
         return "never"
     from gmhealth.cli.times import from_ms, utc_and_local
+    from gmhealth.core.number import number
 
-    at = line.get("at_ms", "")
-    when = f" at {utc_and_local(from_ms(int(at)))}" if at.isdigit() and len(at) < 16 else ""
+    at = number(line.get("at_ms", ""))
+    when = "" if at is None else f" at {utc_and_local(from_ms(at))}"
     reason = f": {line['reason']}" if line.get("reason") else ""
     return f"{line.get('old') or 'none'} -> {line.get('new')} by {line.get('by')}{when}{reason}"

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gmhealth.adapters.redis_reset import Reset
 from gmhealth.cli.holder import holder
 from gmhealth.cli.lag import entry_view, lag_after
+from gmhealth.cli.offset_apply import apply, then
 from gmhealth.cli.offset_target import Target
 from gmhealth.cli.progress import counting
 from gmhealth.cli.rehearsal import rehearse
+from gmhealth.cli.render import say
 from gmhealth.cli.safe import safe
 from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.games import GamePlanView, ResetView
 from gmhealth.core.lag import Lag
-from gmhealth.errors import Refused
+from gmhealth.errors import GmhealthError, Refused
 from gmhealth.job import Job
 
 if TYPE_CHECKING:
@@ -119,7 +117,7 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
     """
     shown = saved
     for _ in range(TRIES if yes else 1):
-        if opened.parts.reset.apply(Reset(saved, target.offset, _who(), safe(reason), time.time_ns() // 1_000_000)):
+        if apply(opened, saved, target.offset, reason=reason, undo=_undo(opened, saved)):
             break
         saved = opened.parts.ledger.found()
         if _direction(saved, target) != view.direction:
@@ -131,11 +129,27 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
             f"the offset has moved to {_text(saved)} since it was shown; nothing was changed",
             hint="a busy consumer moves it all the time: look again, then add --yes",
         )
-    followed_by = _followed(opened, saved.mark) if view.consumer else None
-    if saved is not shown:
-        between = _between(opened, saved, target, opened.parts.stream.state())
-        view = replace(view, old=_old(saved), new=_new(target), entries=between.entries, exact=between.exact)
-    return replace(view, undo=_undo(opened, saved), applied=True, followed_by=followed_by)
+    again = saved is not shown
+    view = replace(view, old=_old(saved), new=_new(target), undo=_undo(opened, saved), applied=True)
+    return _moved(opened, saved, target, replace(view, exact=view.exact and not again), again=again)
+
+
+def _moved(opened: Session, saved: Saved, target: Target, view: ResetView, *, again: bool) -> ResetView:
+    """Look what came of the move; what cannot be seen stays unknown, as the move is done all the same."""
+    try:
+        if again:
+            between = _between(opened, saved, target, opened.parts.stream.state())
+            view = replace(view, entries=between.entries, exact=between.exact)
+        if view.consumer:
+            view = replace(view, followed_by=_followed(opened, saved.mark))
+            if view.followed_by is None:
+                say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
+    except KeyboardInterrupt:
+        say(f"the offset is now {target.offset}: {then(opened, view.undo)}")
+        raise
+    except GmhealthError as error:
+        say(f"what came of it is not known: {error}; look at {opened.command('status')}")
+    return view
 
 
 def _target_by_now(opened: Session, saved: Saved, target: Target, view: ResetView) -> Target:
@@ -149,14 +163,6 @@ def _target_by_now(opened: Session, saved: Saved, target: Target, view: ResetVie
         f"the offset has moved to {_text(saved)} since it was shown, which {lies} {target.offset}; nothing was changed",
         hint="run it again to see what it would do now",
     )
-
-
-def _who() -> str:
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user that has no name
-        user = f"uid {os.getuid()}"
-    return safe(f"{user}@{socket.gethostname()}")
 
 
 def _followed(opened: Session, mark: str | None) -> str | None:

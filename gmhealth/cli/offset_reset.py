@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, say, show, tell
+from gmhealth.cli.render import Output, OutputOption, show, tell
 from gmhealth.cli.session import confirm, session
 from gmhealth.errors import ConfigError
 
@@ -62,8 +62,6 @@ def reset(
         if not dry_run and view.direction != "nowhere":
             confirm("Move the offset?", yes=yes)
             view = move(opened, saved, target, view, reason=reason, yes=yes)
-            if view.applied and view.consumer and view.followed_by is None:
-                say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
         show(view, output, *_result(view, opened.command("offset", "show")))
 
 

@@ -38,7 +38,7 @@ def replay(
     health_only: Annotated[bool, typer.Option("--health-only", help="Set summaries; move no status.")] = False,
     no_publish: Annotated[bool, typer.Option("--no-publish", help="Write rows; send no snapshots.")] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, help="At most so many entries a second.", metavar="N")
+        float | None, typer.Option(min=0.001, max=1_000_000, help="At most so many entries a second.", metavar="N")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TABLE,

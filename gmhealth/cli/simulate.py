@@ -30,11 +30,13 @@ def simulate(
         str, typer.Option(help="Container; the default marks it as simulated.", metavar="ID")
     ] = "simulated000",
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many entries.", metavar="N")] = 1,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="At most so many a second.", metavar="N")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, max=1_000_000, help="At most so many a second.", metavar="N")
+    ] = None,
     print_only: Annotated[bool, typer.Option("--print", help="Print the entry; send nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do; send nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until row and snapshot show it.")] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="Longest wait, in seconds.", metavar="S")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0, max=86_400, help="Longest wait, in seconds.", metavar="S")] = 10.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -48,6 +50,7 @@ def simulate(
     row as it is, --print the exact entry.
     """
     from gmhealth.cli import simulated
+    from gmhealth.cli.trace import Trace
 
     when, details = simulated.occurred_at_ms(at), simulated.details(set_ or [])
     fields = simulated.checked_entry(event, game_id, container_id, when, details)
@@ -66,11 +69,14 @@ def simulate(
             where = f"{opened.settings.health_stream} on {opened.target.redis}"
             confirm(f"Append {count:,} simulated {event} to {where}?", yes=yes)
         # To open a session takes longer than what is measured; one that idles between appends would be ended.
-        with opened.parts.games.held() if wait and count == 1 else nullcontext():
-            trace = simulated.append_all(opened, fields, game_id, count, rate)
+        held = opened.parts.games.held() if wait and count == 1 else nullcontext()
+        trace = Trace(opened.parts, game_id)
+        with simulated.counted(trace, count), held:
+            simulated.append_all(trace, fields, count, rate)
             consumed = not wait or trace.follow(timeout)
-        if not consumed:
-            raise simulated.not_consumed(opened, trace, timeout)
+            missed = None if consumed else simulated.not_consumed(opened, trace, timeout)
+        if missed is not None:
+            raise missed
         view = simulated.sent(opened, fields, trace)
         waited = list(_waited(view)) if wait else []
         show(view, output, Facts("Simulated", [*_pairs(view), *waited]), _next(opened, view))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gmhealth.cli.holder import holder
@@ -14,10 +15,10 @@ from gmhealth.cli.views.games import SimulateView
 from gmhealth.core.events import EventType, HealthEvent, InvalidEntry, decode
 from gmhealth.core.plan import Row, fold
 from gmhealth.core.simulation import entry_fields
-from gmhealth.errors import ConfigError, GmhealthError
+from gmhealth.errors import ConfigError, GmhealthError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gmhealth.cli.session import Session
 
@@ -90,18 +91,32 @@ def dry_run(opened: Session, fields: list[bytes]) -> SimulateView:
     )
 
 
-def append_all(opened: Session, fields: list[bytes], game_id: str, count: int, rate: float | None) -> Trace:
+def append_all(trace: Trace, fields: list[bytes], count: int, rate: float | None) -> None:
     """Append `count` entries, at most `rate` a second."""
-    trace = Trace(opened.parts, game_id)
+    for index in range(count):
+        if rate and index:
+            time.sleep(1 / rate)
+        trace.append(fields)
+
+
+@contextmanager
+def counted(trace: Trace, count: int) -> Iterator[None]:
+    """Whatever stops it half-way says what of `count` entries was appended."""
     try:
-        for index in range(count):
-            if rate and index:
-                time.sleep(1 / rate)
-            trace.append(fields)
+        yield
     except KeyboardInterrupt:
-        say(f"appended {len(trace.entry_ids):,} of {count:,} entries")
+        say(_appended(trace, count))
         raise
-    return trace
+    except GmhealthError as error:
+        trace.in_doubt &= isinstance(error, Unavailable)  # a refusal is an answer
+        error.hint = "; ".join(filter(None, (_appended(trace, count), error.hint)))
+        raise
+
+
+def _appended(trace: Trace, count: int) -> str:
+    last = f", the last one as {trace.entry_ids[-1]}" if trace.entry_ids else ""
+    more = "; one more may be in the stream" if trace.in_doubt else ""
+    return f"appended {len(trace.entry_ids):,} of {count:,} entries{last}{more}"
 
 
 def not_consumed(opened: Session, trace: Trace, timeout: float) -> GmhealthError:

@@ -26,7 +26,7 @@ COUNTED: Final = 10_000
 def status(
     ctx: typer.Context,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again; Ctrl-C ends it.")] = False,
-    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.", metavar="S")] = 2.0,
+    interval: Annotated[float, typer.Option(min=0.2, max=86_400, help="Seconds between two looks.", metavar="S")] = 2.0,
     games: Annotated[
         int, typer.Option("--games", "-n", min=0, help="List so many games that are not healthy.", metavar="N")
     ] = 10,

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Trace:
-    """What was appended for `game_id`, and when its effects were seen (milliseconds after the last append)."""
+    """What was appended for `game_id`, and when its effects were seen (milliseconds after the last append).
+
+    `in_doubt`: one more was sent, and no answer has come.
+    """
 
     parts: Parts
     game_id: str
@@ -27,6 +30,7 @@ class Trace:
     row_ms: float | None = None
     snapshot_ms: float | None = None
     snapshot: SnapshotView | None = None
+    in_doubt: bool = False
     _before: datetime | None = None
     _snapshots_from: EntryId = START
     _sent_at: float = 0.0
@@ -36,7 +40,9 @@ class Trace:
         if not self.entry_ids:
             self._before = self._row_time()
             self._snapshots_from = self._last_snapshot_id()
+        self.in_doubt = True
         self.entry_ids.append(self.parts.stream.append(fields))
+        self.in_doubt = False
         self._sent_at = time.perf_counter()
 
     def follow(self, timeout: float) -> bool:

@@ -12,7 +12,7 @@ import redis
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_dead_letters import MOST_PARTS, DeadLetter, RedisDeadLetters
 from gmhealth.core.packed_letter import pack
-from gmhealth.errors import Unusable
+from gmhealth.errors import Unavailable, Unusable
 from tests.cli.conftest import Run
 from tests.cli.world import DROPPED, LETTERS, RETRIED, STREAM, append, dump, event
 from tests.games import add_game
@@ -123,27 +123,33 @@ def test_a_retry_sends_what_is_valid_now_byte_for_byte_and_marks_it(
     assert f"gmhealth dead-letter purge {good}" in run("dead-letter", "show", good).stdout
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(lambda: Unavailable("Redis could not retry: connection lost"), 5), (KeyboardInterrupt, 130)]
+)
 @pytest.mark.parametrize("before", [True, False])
 def test_a_retry_whose_answer_is_lost_is_neither_lost_nor_doubled(
-    run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, before: bool
+    run: Run,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
+    error: Callable[[], BaseException],
+    code: int,
 ) -> None:
-    """The connection dies before the script ran or after it: the same command again makes it right."""
+    """It ends before the script ran or after it: the same command again makes it right."""
     first, second = put(redis_client, VALID), put(redis_client, [*VALID, b"n", b"2"])
     retry = RedisDeadLetters.retry
 
     def lose_the_answer(self: RedisDeadLetters, letter: Any) -> str | None:
-        from gmhealth.errors import Unavailable
-
         if letter.letter_id == second and before:
-            raise Unavailable("Redis could not retry: connection lost")
+            raise error()
         done = retry(self, letter)
         if letter.letter_id == second:
-            raise Unavailable("Redis could not retry: connection lost")
+            raise error()
         return done
 
     with monkeypatch.context() as broken:
         broken.setattr(RedisDeadLetters, "retry", lose_the_answer)
-        result = run("dead-letter", "retry", first, second, "--yes", code=5)
+        result = run("dead-letter", "retry", first, second, "--yes", code=code)
     assert "1 of 2 were retried; the same command again does the rest" in result.stderr
     run("dead-letter", "retry", first, second, "--yes")
     assert stream(redis_client) == [VALID, [*VALID, b"n", b"2"]]

@@ -95,6 +95,33 @@ def test_what_is_no_command_line_is_exit_2(run: Run, words: list[str], told: str
     assert told in run(*words, code=2).stderr
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "--watch", "--interval"],
+        ["replay", "--from-id", "0-1", "--yes", "--rate"],
+        ["simulate", "container_oom", "-g", "game-a", "--yes", "--rate"],
+        ["simulate", "container_oom", "-g", "game-a", "--yes", "--wait", "--timeout"],
+    ],
+    ids=lambda words: f"{words[0]} {words[-1]}",
+)
+def test_what_no_clock_can_count_is_exit_2(
+    run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, words: list[str], number: str
+) -> None:
+    """`nan` is neither too small nor too large."""
+    monkeypatch.setattr("gmhealth.cli.status._look", fail_instead)
+    monkeypatch.setattr("gmhealth.cli.trace.Trace.follow", fail_instead)
+    told = run(*words, number, code=2).stderr
+    assert f"Invalid value for '{words[-1]}'" in told
+    assert redis_client.dbsize() == 0
+
+
+def fail_instead(*_: object) -> None:
+    """Instead of waiting for ever."""
+    raise AssertionError("it went on")
+
+
 def test_a_key_of_the_wrong_type_is_exit_1_with_what_to_check(run: Run, redis_client: redis.Redis) -> None:
     redis_client.lpush(OFFSET, "x")
     told = run("offset", "show", code=1).stderr

@@ -14,7 +14,7 @@ import redis
 from gmhealth.cli.safe import safe
 from gmhealth.core.packed_letter import pack
 from tests.cli.conftest import Run
-from tests.cli.world import AUDIT, HOSTILE, LETTERS, OFFSET, STREAM, append, event
+from tests.cli.world import AUDIT, DROPPED, HOSTILE, LETTERS, LOBBY, OFFSET, STREAM, append, event
 from tests.games import add_game
 
 GAME = HOSTILE.replace("\n", "")
@@ -152,6 +152,22 @@ def test_the_names_of_streams_are_shown_as_text(
         harmless(run(*words).output)
     assert redis_client.exists(STREAM) == 0
     harmless(run("offset", "reset", "--to-end", "--yes", code=3).stderr)
+
+
+@pytest.mark.parametrize("digits", ["²", "9" * 5000, "9" * 18, "9" * 15])
+def test_digits_that_are_no_number_or_no_time_stop_no_command(
+    run: Run, redis_client: redis.Redis, pg: psycopg.Connection, digits: str
+) -> None:
+    add_game(pg, "game-a")
+    append(redis_client, event("game-a", "probe_failed"))
+    told: dict[Any, Any] = {"event_type": "runtime_snapshot_update", "game_id": "game-a"}
+    redis_client.xadd(LOBBY, {**told, "current_turn": digits, "occurred_at_ms": digits})
+    redis_client.xadd(AUDIT, {"by": "operator", "old": "1-0", "new": "2-0", "at_ms": digits})
+    redis_client.set(DROPPED, digits)
+    assert f"turn {digits[:15]}" in run("inspect", "game-a", columns=5100).stdout
+    assert "1-0 -> 2-0 by operator" in run("offset", "show").stdout
+    run("status")
+    run("dead-letter", "list")
 
 
 def test_no_markup_is_read(run: Run, world: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,12 @@ import psycopg
 import pytest
 import redis
 
+from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.cli.simulated import details
+from gmhealth.core.entry import EntryId
 from gmhealth.core.events import EventType, HealthEvent, decode
 from gmhealth.core.simulation import SIMULATED_CONTAINER
+from gmhealth.errors import Unavailable, Unusable
 from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import OFFSET, STREAM, dump
@@ -115,15 +119,88 @@ def test_many_are_appended_at_a_rate(
     assert waited == [0.02] * 3
 
 
-def test_interrupted_it_says_how_many_it_appended(
+WORDS = ("simulate", "probe_failed", "-g", "game-a", "--yes")
+
+
+def stop_at(patch: pytest.MonkeyPatch, number: int, error: Callable[[], BaseException], *, sent: bool) -> None:
+    """Have the append of this number fail, before Redis has it or after."""
+    append, calls = RedisStream.append, itertools.count(1)
+
+    def stopping(self: RedisStream, fields: list[bytes]) -> EntryId:
+        stops = next(calls) == number
+        if stops and not sent:
+            raise error()
+        entry_id = append(self, fields)
+        if stops:
+            raise error()
+        return entry_id
+
+    patch.setattr(RedisStream, "append", stopping)
+
+
+def last_id(client: redis.Redis) -> str:
+    found: Any = client.xrevrange(STREAM, count=1)
+    return str(found[0][0].decode())
+
+
+def test_interrupted_between_two_it_says_how_many_it_appended(
     run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("gmhealth.cli.simulated.time.sleep", interrupt)
-    words = ("simulate", "probe_failed", "-g", "game-a", "-n", "9", "--rate", "1", "--yes")
-    assert "appended 1 of 9 entries" in run(*words, code=130).stderr
+    told = run(*WORDS, "-n", "9", "--rate", "1", code=130).stderr
+    assert told == f"appended 1 of 9 entries, the last one as {last_id(redis_client)}\ninterrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, 130), (lambda: Unavailable("Redis could not append", hint="look"), 5)]
+)
+@pytest.mark.parametrize("sent", [True, False])
+def test_stopped_while_it_appends_it_says_how_many_and_that_there_may_be_one_more(
+    run: Run,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Callable[[], BaseException],
+    code: int,
+    sent: bool,
+) -> None:
+    stop_at(monkeypatch, 3, error, sent=sent)
+    told = run(*WORDS, "-n", "9", code=code).stderr
+    found: Any = redis_client.xrange(STREAM)
+    assert len(found) == (3 if sent else 2)
+    assert f"appended 2 of 9 entries, the last one as {found[1][0].decode()}; one more may be in the stream" in told
+    assert ("; look" in told) == (code == 5)
+
+
+def test_one_that_the_server_refuses_is_not_in_doubt(
+    run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 2, lambda: Unusable("Redis refused to append"), sent=False)
+    told = run(*WORDS, "-n", "9", code=1).stderr
+    assert f"→ appended 1 of 9 entries, the last one as {last_id(redis_client)}\n" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, 130), (lambda: Unavailable("Redis could not load", hint="look"), 5)]
+)
+@pytest.mark.parametrize("look", ["gmhealth.cli.trace.Trace.follow", "gmhealth.cli.simulated.holder"])
+def test_stopped_while_it_waits_it_says_as_what_the_entry_was_appended(
+    run: Run,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    look: str,
+    error: Callable[[], BaseException],
+    code: int,
+) -> None:
+    def stop(*_: object) -> None:
+        raise error()
+
+    monkeypatch.setattr(look, stop)
+    told = run(*WORDS, "--wait", "--timeout", "0", code=code).stderr
+    assert f"appended 1 of 1 entries, the last one as {last_id(redis_client)}" in told
+    assert "one more" not in told
 
 
 def test_against_other_servers_than_the_embedded_ones_it_needs_yes(run: Run, redis_client: redis.Redis) -> None:
