@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from psycopg.abc import PQGen
 from psycopg.waiting import Wait
 
@@ -131,7 +131,8 @@ def connect(dsn: str, *, password: str | None, application_name: str) -> Connect
             "the PostgreSQL DSN cannot be read (it is not shown: it may hold a password)",
             hint="write it as postgresql://user@host:5432/database; a password percent-encoded",
         )
-    options = {**DEFAULTS, **given, "application_name": application_name}
+    # Any other encoding, of whoever's making, would have texts come as bytes, which are then no game's, or none leave.
+    options = {**DEFAULTS, **given, "application_name": application_name, "client_encoding": "UTF8"}
     if password is not None:
         options["password"] = password
     with translated("connect"):
@@ -150,6 +151,21 @@ def _open(dsn: str) -> Connection:
     # collected seldom (`bootstrap`), and an outage of a day would be thousands of sockets, each perhaps a session.
     gc.collect()
     raise psycopg.errors.ConnectionTimeout(text)
+
+
+def rows_of(connection: Connection, query: sql.Composed, game_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What `query` finds for `game_ids`, its one value.
+
+    A game whose ID the database's encoding cannot hold has no row in it, and is no reason to give the others up: half
+    by half it is found and left out.
+    """
+    try:
+        return connection.execute(query, [list(game_ids)]).fetchall()
+    except psycopg.errors.UntranslatableCharacter:
+        if len(game_ids) == 1:
+            return []
+        half = len(game_ids) // 2
+        return rows_of(connection, query, game_ids[:half]) + rows_of(connection, query, game_ids[half:])
 
 
 def describe(dsn: str) -> str:

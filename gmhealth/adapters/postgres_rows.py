@@ -11,7 +11,7 @@ import psycopg
 from msgspec.json import encode
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import Connection, translated
+from gmhealth.adapters.postgres_connection import Connection, rows_of, translated
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.plan import Change, Row, shared_row
 from gmhealth.errors import Unavailable
@@ -174,7 +174,7 @@ class PostgresRows:
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         """Load rows by primary key."""
         with self._session("load rows") as connection:
-            return _rows(connection.execute(self._load, [list(game_ids)]).fetchall())
+            return _rows(rows_of(connection, self._load, list(game_ids)))
 
     def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
         """Write all changes in one statement that is its own transaction."""
