@@ -60,6 +60,11 @@ TRANSIENT_SQLSTATES: Final = (
 )
 """SQLSTATEs, or their first characters, that may pass. None at all means that the connection is gone."""
 
+STALE_PLAN: Final = "RevalidateCachedQuery"
+"""Where PostgreSQL says, in whatever language, that what this session has prepared was for a column's old type. It says
+so as 0A000, as of what it cannot do at all; a new session can.
+"""
+
 PERMANENT_CONNECT: Final[Mapping[str, str]] = {
     "password authentication failed": "check the user and the password of GMHEALTH_POSTGRES_DSN",
     "no password supplied": "put the password into GMHEALTH_POSTGRES_PASSWORD_FILE",
@@ -75,9 +80,10 @@ HINTS: Final[Mapping[str, str]] = {
     "42P01": "Game Master's migrations make this table: check database, search_path and GMHEALTH_POSTGRES_TABLE",
     "42703": "this table is not Game Master's: check GMHEALTH_POSTGRES_TABLE, or the version of its schema",
     "42501": 'grant this role what README, "Permissions", lists',
-    "0A000": "is it the timeline that this service does not tell? GMHEALTH_RERUN_SECONDS=0 does without",
     "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
 }
+ASK_TIMELINE: Final = "ask for its timeline"
+NO_TIMELINE: Final = "does this service tell no timeline? GMHEALTH_RERUN_SECONDS=0 does without"
 _PORTS: Final = re.compile("[0-9,]*")
 T = TypeVar("T")
 ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
@@ -223,10 +229,11 @@ def translate(error: psycopg.Error, what: str) -> GmhealthError:
         hint = next((hint for words, hint in PERMANENT_CONNECT.items() if words in text), None)
         if hint is not None:
             return Unusable(f"PostgreSQL refused to {what}: {text}", hint=hint)
-    elif not error.sqlstate.startswith(TRANSIENT_SQLSTATES):
+    elif not error.sqlstate.startswith(TRANSIENT_SQLSTATES) and error.diag.source_function != STALE_PLAN:
+        unsupported = error.sqlstate == "0A000" and what == ASK_TIMELINE
         return Unusable(
             f"PostgreSQL refused to {what}: {text} (SQLSTATE {error.sqlstate})",
-            hint=HINTS.get(error.sqlstate, ASK_DOCTOR),
+            hint=NO_TIMELINE if unsupported else HINTS.get(error.sqlstate, ASK_DOCTOR),
         )
     cause = "Connection" if error.sqlstate is None else type(error).__name__
     return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR, server="PostgreSQL", cause=cause)

@@ -11,7 +11,7 @@ import psycopg
 from msgspec.json import encode
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import Connection, rows_of, translated
+from gmhealth.adapters.postgres_connection import ASK_TIMELINE, Connection, rows_of, translated
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.plan import Change, Row, shared_row
 from gmhealth.errors import Unavailable
@@ -141,7 +141,7 @@ class PostgresRows:
         return Lock.TAKEN if self._locked else Lock.REFUSED
 
     def _current_timeline(self) -> str:
-        with self._session("ask for its timeline") as connection:
+        with self._session(ASK_TIMELINE) as connection:
             row = connection.execute(TIMELINE).fetchone()
             if row is None or row[0] is None:
                 raise psycopg.errors.ReadOnlySqlTransaction("this server is a standby, not the primary")
