@@ -70,6 +70,9 @@ PERMANENT_CONNECT: Final[Mapping[str, str]] = {
     "no password supplied": "put the password into GMHEALTH_POSTGRES_PASSWORD_FILE",
     "pg_hba.conf": "the server does not admit this user from here: its pg_hba.conf decides",
     "certificate": "check sslrootcert, sslcert and sslkey of GMHEALTH_POSTGRES_DSN",
+    "is not permitted to log in": "make a login in this role, which has its grants: CREATE ROLE … LOGIN IN ROLE …",
+    "permission denied for database": "GRANT CONNECT ON DATABASE … TO this user, or check the database in the DSN",
+    "does not support SSL": "turn TLS on at the server, or check sslmode in GMHEALTH_POSTGRES_DSN",
     "does not exist": "check the user and the database of GMHEALTH_POSTGRES_DSN",
 }
 """libpq gives no SQLSTATE for a refused connection, only words (libpq manual, PQerrorMessage), and the server's own in

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
@@ -49,6 +53,46 @@ def test_a_database_that_is_not_there(dsn: str) -> None:
         connect(f"postgresql://clerk:{CANARY}@{dsn.replace('/gmhealth', '/elsewhere', 1)}")
     assert "the database of GMHEALTH_POSTGRES_DSN" in caught.value.hint
     assert CANARY not in shown(caught.value)
+
+
+@pytest.fixture
+def shut(own_servers: EmbeddedServers) -> Iterator[None]:
+    """A role that is for grants alone, and a database that is not for everybody."""
+    with psycopg.connect(own_servers.postgres_dsn, autocommit=True) as admin:
+        admin.execute("CREATE ROLE grants NOLOGIN PASSWORD 'x'")
+        admin.execute("CREATE DATABASE shut")
+        admin.execute("REVOKE CONNECT ON DATABASE shut FROM public")
+        yield
+        admin.execute("DROP DATABASE shut")
+        admin.execute("DROP ROLE grants")
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "words", "hint"),
+    [
+        ("grants:x", "gmhealth", 'role "grants" is not permitted to log in', "LOGIN IN ROLE"),
+        (f"clerk:{CANARY}", "shut", 'permission denied for database "shut"', "GRANT CONNECT ON DATABASE"),
+    ],
+)
+def test_a_role_that_may_not_come_in_is_told_what_to_grant(
+    dsn: str, shut: None, user: str, database: str, words: str, hint: str
+) -> None:
+    with pytest.raises(Unusable, match=f"PostgreSQL refused to connect: .*{words}") as caught:
+        connect(f"postgresql://{user}@{dsn.replace('/gmhealth', f'/{database}', 1)}")
+    assert hint in caught.value.hint
+
+
+def test_a_server_without_tls_won_t_get_it_by_waiting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain, ThreadPoolExecutor() as pool:
+        port = plain.getsockname()[1]
+        refused = pool.submit(connect, f"postgresql://clerk@127.0.0.1:{port}/x?sslmode=require&gssencmode=disable")
+        client, _ = plain.accept()
+        with client:
+            client.recv(8)  # an SSLRequest
+            client.sendall(b"N")
+            with pytest.raises(Unusable, match="server does not support SSL, but SSL was required") as caught:
+                refused.result()
+    assert "sslmode" in caught.value.hint
 
 
 def test_a_role_without_a_free_connection_may_have_one_later(own_servers: EmbeddedServers, dsn: str) -> None:
