@@ -87,6 +87,8 @@ HINTS: Final[Mapping[str, str]] = {
 }
 ASK_TIMELINE: Final = "ask for its timeline"
 NO_TIMELINE: Final = "does this service tell no timeline? GMHEALTH_RERUN_SECONDS=0 does without"
+_HOST: Final = re.compile(r"^- (host: '[^']*', port: [^,]*|host: None, port: [^,]*, hostaddr: '[^']*')", re.MULTILINE)
+"""What psycopg, which tries the hosts and their addresses in turn, puts before the failure of each of several."""
 _PORTS: Final = re.compile("[0-9,]*")
 T = TypeVar("T")
 ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
@@ -229,8 +231,8 @@ def translate(error: psycopg.Error, what: str) -> GmhealthError:
     """Decide whether `error` may pass, by its SQLSTATE: the one table for PostgreSQL."""
     text = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
     if error.sqlstate is None:
-        hint = next((hint for words, hint in PERMANENT_CONNECT.items() if words in text), None)
-        if hint is not None:
+        hint = _permanent(str(error))
+        if hint:
             return Unusable(f"PostgreSQL refused to {what}: {text}", hint=hint)
     elif not error.sqlstate.startswith(TRANSIENT_SQLSTATES) and error.diag.source_function != STALE_PLAN:
         unsupported = error.sqlstate == "0A000" and what == ASK_TIMELINE
@@ -240,3 +242,20 @@ def translate(error: psycopg.Error, what: str) -> GmhealthError:
         )
     cause = "Connection" if error.sqlstate is None else type(error).__name__
     return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR, server="PostgreSQL", cause=cause)
+
+
+def _permanent(text: str) -> str:
+    """The hint for what no waiting mends; empty if it may pass, as it may if one of several hosts is just away.
+
+    A host that refuses us at one of its addresses refuses us, though it may not listen at the others.
+    """
+    _, *parts = _HOST.split(text)
+    failures = dict.fromkeys(parts[::2], "") or {"": text}
+    for host, failure in zip(parts[::2], parts[1::2], strict=True):
+        failures[host] += failure
+    hints = [_hint(failure) for failure in failures.values()]
+    return hints[0] if all(hints) else ""
+
+
+def _hint(failure: str) -> str:
+    return next((hint for words, hint in PERMANENT_CONNECT.items() if words in failure), "")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from gmhealth.adapters import postgres_connection, redis_connection
+from gmhealth.adapters.postgres_connection import translate
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
 from tests.canary import CANARY, shown
@@ -93,6 +96,33 @@ def test_a_server_without_tls_won_t_get_it_by_waiting() -> None:
             with pytest.raises(Unusable, match="server does not support SSL, but SSL was required") as caught:
                 refused.result()
     assert "sslmode" in caught.value.hint
+
+
+def several(dsn: str, *hosts: str) -> str:
+    """`dsn` with these hosts, as one who is let in nowhere."""
+    return conninfo.make_conninfo(
+        f"postgresql://stranger@{dsn}", host=",".join(hosts), port=",".join("5432" for _ in hosts)
+    )
+
+
+def test_with_several_hosts_one_that_refuses_us_is_no_reason_to_give_the_others_up(dsn: str, tmp_path: Path) -> None:
+    here = str(conninfo.conninfo_to_dict(f"postgresql://{dsn}")["host"])
+    for hosts in ((here, str(tmp_path)), (str(tmp_path), here)):
+        with pytest.raises(Unavailable, match=r"pg_hba\.conf rejects connection"):
+            connect(several(dsn, *hosts))
+    with pytest.raises(Unusable, match=r"pg_hba\.conf rejects connection"):
+        connect(several(dsn, here, f"{here}/"))
+
+
+def test_a_host_that_refuses_us_at_one_of_its_addresses_refuses_us() -> None:
+    """As `localhost` may that is listened to on one of its two; what psycopg says of it."""
+    failures = (
+        "- host: 'localhost', port: '5432', hostaddr: '::1': connection failed: Connection refused",
+        "- host: 'localhost', port: '5432', hostaddr: '127.0.0.1': connection failed: no password supplied",
+    )
+    for each in (failures, failures[::-1]):
+        text = "\n".join(("connection failed", "Multiple connection attempts failed. All failures were:", *each))
+        assert isinstance(translate(psycopg.OperationalError(text), "connect"), Unusable)
 
 
 def test_a_role_without_a_free_connection_may_have_one_later(own_servers: EmbeddedServers, dsn: str) -> None:
