@@ -128,9 +128,9 @@ def _check_files(given: Mapping[str, Any]) -> None:
 def describe(url: str, sentinels: Sentinels | None = None) -> str:
     """Name the server, or who knows it, and the logical database, without secrets."""
     parts = _split(url)
-    if parts is None or not _has_database(parts):
+    query = parse_qs(parts.query, keep_blank_values=True) if parts else {}
+    if parts is None or not _has_database(parts) or not query.keys() <= OPTIONS:  # as `read_url` refuses it
         return "an unreadable URL"
-    query = parse_qs(parts.query)
     unix = parts.scheme == "unix"
     database = query.get("db", ["" if unix else parts.path.strip("/")])[0]
     if sentinels is not None:

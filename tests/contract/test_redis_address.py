@@ -62,3 +62,12 @@ def test_a_url_out_of_which_a_password_has_come_apart_is_neither_used_nor_shown(
     assert refused.value.__cause__ is None
     assert "2024" not in str(refused.value)
     assert describe(url) == "an unreadable URL"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://gm:x@2024?word@host:6379/0", "redis://gm:x@host/0?2024", "redis://host?2024=1"]
+)
+def test_what_is_refused_for_an_option_that_there_is_none_of_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match="has an option that"):
+        read_url(url)
+    assert describe(url) == "an unreadable URL"

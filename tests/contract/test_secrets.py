@@ -156,6 +156,8 @@ BAD_URLS = [
     f"unix://user:x/{CANARY}@/run/redis.sock",
     f"unix://user:x@y/{CANARY}@/run/redis.sock",
     f"redis://user:{CANARY}@redis?socket_timeout=soon",
+    f"redis://user:x@{CANARY}?word@redis:6379/0",
+    f"redis://user:x@{CANARY}?word@redis",
     f"redis://user:x@redis/0?{CANARY}",
     f"redis://user:x@redis/0?{CANARY}=1",
     f"redis://redis/{CANARY}",
