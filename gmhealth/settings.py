@@ -203,17 +203,23 @@ def _complete(settings: Settings, origins: Mapping[str, str]) -> Settings:
     """Check that it is clear which servers are meant: embedded ones never start by accident."""
     if settings.embedded:
         for name in ("redis_url", "redis_sentinels", "postgres_dsn"):
-            if name in origins:
+            if _is_set(getattr(settings, name)):
                 raise ConfigError(
                     f"both the embedded servers and {PREFIX}{name.upper()} ({origins[name]}) are asked for",
                     hint=f"unset {PREFIX}{name.upper()}, or leave out --embedded and GMHEALTH_EMBEDDED",
                 )
         return settings
-    missing = [name for name in ("redis_url", "postgres_dsn") if getattr(settings, name) is None]
+    missing = [name for name in ("redis_url", "postgres_dsn") if not _is_set(getattr(settings, name))]
     if missing:
-        names = " and ".join(PREFIX + name.upper() for name in missing)
+        empty = {name: f" (empty, {origins[name]})" for name in missing if name in origins}
+        names = " and ".join(PREFIX + name.upper() + empty.get(name, "") for name in missing)
         raise ConfigError(
             f"{names} {'is' if len(missing) == 1 else 'are'} not set, so there is nothing to talk to",
             hint="set them, or try `gmhealth --embedded …`, which brings its own servers",
         )
     return settings
+
+
+def _is_set(value: Secret | str | None) -> bool:
+    """Whether there is anything in it: for an empty DSN libpq would go wherever its defaults lead."""
+    return bool(value.reveal().strip() if isinstance(value, Secret) else value)
