@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import conninfo, sql
 from psycopg.abc import PQGen
+from psycopg.pq import Conninfo
 from psycopg.waiting import Wait
 
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
@@ -181,15 +182,24 @@ def rows_of(connection: Connection, query: sql.Composed, game_ids: Sequence[str]
 
 def describe(dsn: str) -> str:
     """Name the database of `dsn` without its secrets, as `user@host:port/database`; several hosts as `a:1,b:2`."""
-    given = _read(dsn)
-    if given is None:
+    read = _read(dsn)
+    if read is None:
         return "an unreadable DSN"
+    given = {**_surroundings(read), **read}
     hosts = str(given.get("host") or given.get("hostaddr") or "").split(",")
     ports = str(given.get("port") or "").split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports  # one port is every host's (libpq manual, 32.1.1.3)
     places = ",".join(_place(host, port) for host, port in zip_longest(hosts, ports, fillvalue=""))
     user = f"{given['user']}@" if given.get("user") else ""
-    return f"{user}{places}/{given.get('dbname', '')}"
+    return f"{user}{places}/{given.get('dbname') or given.get('user', '')}"
+
+
+def _surroundings(given: Mapping[str, Any]) -> Mapping[str, str]:
+    """What libpq takes from the environment, a service or the system for what is not `given`."""
+    found = {option.keyword.decode(): option for option in Conninfo.get_defaults()}
+    names = {"user", "port", "dbname"} | (set() if given.get("hostaddr") else {"host", "hostaddr"})
+    values = ((name, found[name].val) for name in names if found[name].val != found[name].compiled)
+    return {name: value.decode(errors="replace") for name, value in values if value}
 
 
 def _place(host: str, port: str) -> str:

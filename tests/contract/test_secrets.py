@@ -201,12 +201,36 @@ def test_no_url_is_described_with_its_password(url: str) -> None:
         (f"host=db-1 user=gm password=x://y@{CANARY}@z dbname=games", "gm@db-1/games"),
         (f"postgresql://gm:{CANARY}@a:1,b:2/games", "gm@a:1,b:2/games"),
         (f"host=a,b port=5433 user=gm password={CANARY} dbname=games", "gm@a:5433,b:5433/games"),
-        ("host=a,/run/b,,d port=1,,3, dbname=games", "a:1,/run/b,local socket:3,d/games"),
-        ("hostaddr=10.0.0.1,::1 port=1,2 dbname=games", "10.0.0.1:1,[::1]:2/games"),
-        ("dbname=games", "local socket/games"),
+        ("host=a,/run/b,,d port=1,,3, dbname=games", "me@a:1,/run/b,local socket:3,d/games"),
+        ("hostaddr=10.0.0.1,::1 port=1,2 dbname=games", "me@10.0.0.1:1,[::1]:2/games"),
+        ("dbname=games", "me@local socket/games"),
+        ("host=db-1", "me@db-1/me"),
     ],
 )
-def test_a_dsn_is_described_by_user_host_and_database(dsn: str, description: str) -> None:
+def test_a_dsn_is_described_by_user_host_and_database(
+    monkeypatch: pytest.MonkeyPatch, dsn: str, description: str
+) -> None:
+    for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PGUSER", "me")
+    assert postgres_connection.describe(dsn) == description
+
+
+@pytest.mark.parametrize(
+    ("dsn", "description"),
+    [
+        ("postgresql:///games", "env@env-1:6543/games"),
+        ("postgresql://gm@/", "gm@env-1:6543/env_games"),
+        ("postgresql://gm@db-1:5432/games", "gm@db-1:5432/games"),
+        ("hostaddr=10.0.0.1 dbname=games", "env@10.0.0.1:6543/games"),
+    ],
+)
+def test_what_a_dsn_leaves_out_is_described_by_the_environment_that_decides_it(
+    monkeypatch: pytest.MonkeyPatch, dsn: str, description: str
+) -> None:
+    monkeypatch.delenv("PGHOSTADDR", raising=False)
+    for name, value in {"HOST": "env-1", "PORT": "6543", "USER": "env", "DATABASE": "env_games"}.items():
+        monkeypatch.setenv(f"PG{name}", value)
     assert postgres_connection.describe(dsn) == description
 
 
