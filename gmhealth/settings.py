@@ -115,6 +115,9 @@ def load_settings(environ: Mapping[str, str], options: Mapping[str, Any], config
 
 
 def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    for name, value in values.items():
+        if not _is_text(value):
+            raise ConfigError(f"{name} {origins[name]} cannot be used: it is no UTF-8", hint=_meaning(name))
     try:
         # Not strict: a variable is always a text.
         return msgspec.convert(values, Settings, strict=False, dec_hook=_secret_or_path)
@@ -123,6 +126,15 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
         name = place.rstrip("`")
         said = "it is not written as it should be" if "regex" in problem else f"{problem[:1].lower()}{problem[1:]}"
         raise ConfigError(f"{name} {origins[name]} cannot be used: {said}", hint=_meaning(name)) from None
+
+
+def _is_text(value: Any) -> bool:
+    """Whether there is none of what Python hands a byte on as that is no UTF-8: nobody could send it on."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _secret_or_path(kind: type, value: Any) -> Secret | Path:

@@ -231,6 +231,13 @@ def test_an_address_that_is_empty_is_none(tmp_path: Path, variable: str, blank: 
     assert load({variable: blank}, {"embedded": True}).embedded
 
 
+@pytest.mark.parametrize("name", ["log_level", "batch_size", "lobby_stream", "redis_url"])
+def test_bytes_that_are_no_text_are_named_with_their_source(name: str) -> None:
+    error = refused({**SERVERS, f"GMHEALTH_{name.upper()}": f"{CANARY}\udcff"})
+    assert str(error) == f"{name} in the environment cannot be used: it is no UTF-8"
+    assert error.hint
+
+
 def test_the_embedded_servers_need_no_addresses() -> None:
     assert load({}, {"embedded": True}).embedded
     assert load({"GMHEALTH_EMBEDDED": "1"}).embedded

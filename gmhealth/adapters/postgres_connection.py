@@ -211,7 +211,10 @@ def _read(dsn: str) -> Mapping[str, Any] | None:
     """Split `dsn`; None if it cannot be, or if a part of a password seems to have come out as something else."""
     try:
         given = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
+        for host in str(given.get("host", "")).split(","):
+            if not host.startswith("/"):
+                host.encode("idna")  # as Python does to look a name up, where the error would be nobody's
+    except (psycopg.ProgrammingError, UnicodeError):
         return None
     return None if _is_astray(dsn, given) else given
 

@@ -44,6 +44,8 @@ def read_sentinels(text: str, master: str, password: str | None) -> Sentinels:
     parts = [urlsplit(f"//{each.strip()}") for each in text.split(",")]
     try:
         addresses = tuple((each.hostname or "", each.port or SENTINEL_PORT) for each in parts)
+        for host, _ in addresses:
+            host.encode("idna")  # see `_split`
     except ValueError as error:
         raise ConfigError(
             f"redis_sentinels cannot be used: {error}", hint="write it as host:26379,host:26379"
@@ -91,7 +93,8 @@ def _split(url: str) -> SplitResult | None:
     """
     try:
         parts = urlsplit(url)
-        parse_url(url)
+        # As Python does to look a name up, where the error would be nobody's: a UnicodeError, which is a ValueError.
+        str(parse_url(url).get("host", "")).encode("idna")
     except ValueError:
         return None
     apart = bool(parts.netloc.rpartition("@")[2]) if parts.scheme == "unix" else "@" not in parts.netloc

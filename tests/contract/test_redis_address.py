@@ -16,9 +16,10 @@ def test_each_has_a_port() -> None:
     assert Sentinels((("a", 26379), ("::1", 5000), ("b", 26380)), "games", CANARY) == THREE
 
 
-def test_a_port_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("text", ["a:70000", "a..b", f"a,{'x' * 64}:26379"])
+def test_a_port_or_a_name_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="redis_sentinels"):
-        read_sentinels("a:70000", "games", None)
+        read_sentinels(text, "games", None)
 
 
 def test_they_are_shown_without_secrets_and_instead_of_the_host() -> None:

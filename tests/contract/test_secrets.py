@@ -144,6 +144,8 @@ BAD_DSNS = [
     f"postgresql://user:x@@{CANARY}@127.0.0.1:1/db",
     f"postgresql://user:x?y@{CANARY}@127.0.0.1:1/db",
     f"postgres://user:x@{CANARY}@127.0.0.1?dbname=db",
+    f"postgresql://user:{CANARY}@db..internal/db",
+    f"postgresql://user:{CANARY}@db,{'x' * 64}.internal/db",
 ]
 BAD_URLS = [
     CANARY,
@@ -162,6 +164,8 @@ BAD_URLS = [
     f"redis://user:x@redis/0?{CANARY}=1",
     f"redis://redis/{CANARY}",
     f"rediss://user:{CANARY}@redis/0?ssl_cert_reqs=perhaps",
+    f"redis://user:{CANARY}@cache..internal:6379/0",
+    f"redis://user:{CANARY}@{'x' * 64}.internal",
 ]
 
 
@@ -177,6 +181,11 @@ def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         redis_connection.connect(url)
     assert CANARY not in shown(caught.value)
+
+
+def test_a_path_is_no_host_name(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="could not connect"):
+        connect(f"host={tmp_path}/{'x' * 64} dbname=x")
 
 
 @pytest.mark.parametrize("dsn", BAD_DSNS)
