@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import Connection, rows_of, translated
+from gmhealth.adapters.postgres_connection import Connection, rows_of
+from gmhealth.adapters.postgres_errors import translated
 
 GAME = sql.SQL("""
 SELECT status, current_turn, engine_health, updated_at, now()

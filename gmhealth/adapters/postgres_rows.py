@@ -11,7 +11,8 @@ import psycopg
 from msgspec.json import encode
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import ASK_TIMELINE, Connection, rows_of, translated
+from gmhealth.adapters.postgres_connection import Connection, rows_of
+from gmhealth.adapters.postgres_errors import ASK_TIMELINE, translated
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.plan import Change, Row, shared_row
 from gmhealth.errors import Unavailable

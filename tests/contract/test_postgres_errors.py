@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from psycopg import errors
 
 from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_connection import translate
+from gmhealth.adapters.postgres_errors import translate
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable

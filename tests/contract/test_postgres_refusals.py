@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gmhealth.adapters.postgres_connection import translate
+from gmhealth.adapters.postgres_errors import translate
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change

@@ -12,7 +12,7 @@ import pytest
 from psycopg import conninfo
 
 from gmhealth.adapters import postgres_connection, redis_connection
-from gmhealth.adapters.postgres_connection import translate
+from gmhealth.adapters.postgres_errors import translate
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
 from tests.canary import CANARY, shown
