@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 
 from gmhealth.cli import app
 
 
 def main() -> None:
     """Run the command line."""
+    _open_missing()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it: no encoding ends a command
-    app(prog_name="gmhealth")
+    try:
+        app(prog_name="gmhealth")
+    except OSError as error:
+        if _is_written():
+            raise
+        print(f"gmhealth: the result could not be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print("  → make room, or send standard output elsewhere", file=sys.stderr)  # noqa: T201
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries once more as it ends
+        sys.exit(1)
+
+
+def _open_missing() -> None:
+    """Have the standard streams that whoever started us closed lead nowhere; or a connection becomes one of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It gets the lowest number that is free, which is the stream's own, and stays open.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _is_written() -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -115,6 +115,9 @@ def load_settings(environ: Mapping[str, str], options: Mapping[str, Any], config
 
 
 def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    for name, value in values.items():
+        if not _is_text(value):
+            raise ConfigError(f"{name} {origins[name]} cannot be used: it is no UTF-8", hint=_meaning(name))
     try:
         # Not strict: a variable is always a text.
         return msgspec.convert(values, Settings, strict=False, dec_hook=_secret_or_path)
@@ -123,6 +126,15 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
         name = place.rstrip("`")
         said = "it is not written as it should be" if "regex" in problem else f"{problem[:1].lower()}{problem[1:]}"
         raise ConfigError(f"{name} {origins[name]} cannot be used: {said}", hint=_meaning(name)) from None
+
+
+def _is_text(value: Any) -> bool:
+    """Whether there is none of what Python hands a byte on as that is no UTF-8: nobody could send it on."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _secret_or_path(kind: type, value: Any) -> Secret | Path:
@@ -203,17 +215,23 @@ def _complete(settings: Settings, origins: Mapping[str, str]) -> Settings:
     """Check that it is clear which servers are meant: embedded ones never start by accident."""
     if settings.embedded:
         for name in ("redis_url", "redis_sentinels", "postgres_dsn"):
-            if name in origins:
+            if _is_set(getattr(settings, name)):
                 raise ConfigError(
                     f"both the embedded servers and {PREFIX}{name.upper()} ({origins[name]}) are asked for",
                     hint=f"unset {PREFIX}{name.upper()}, or leave out --embedded and GMHEALTH_EMBEDDED",
                 )
         return settings
-    missing = [name for name in ("redis_url", "postgres_dsn") if getattr(settings, name) is None]
+    missing = [name for name in ("redis_url", "postgres_dsn") if not _is_set(getattr(settings, name))]
     if missing:
-        names = " and ".join(PREFIX + name.upper() for name in missing)
+        empty = {name: f" (empty, {origins[name]})" for name in missing if name in origins}
+        names = " and ".join(PREFIX + name.upper() + empty.get(name, "") for name in missing)
         raise ConfigError(
             f"{names} {'is' if len(missing) == 1 else 'are'} not set, so there is nothing to talk to",
             hint="set them, or try `gmhealth --embedded …`, which brings its own servers",
         )
     return settings
+
+
+def _is_set(value: Secret | str | None) -> bool:
+    """Whether there is anything in it: for an empty DSN libpq would go wherever its defaults lead."""
+    return bool(value.reveal().strip() if isinstance(value, Secret) else value)

@@ -86,10 +86,18 @@ def _hold_database(client: redis.Redis, count: int) -> int:
 
 
 @contextmanager
-def new_postgres_database(admin: psycopg.Connection, dsn: str, *, template: str = "template1") -> Iterator[str]:
-    """Gives the DSN of a database of its own, which is dropped afterwards, whoever is still connected to it."""
+def new_postgres_database(
+    admin: psycopg.Connection, dsn: str, *, template: str = "template1", encoding: str = ""
+) -> Iterator[str]:
+    """Gives the DSN of a database of its own, which is dropped afterwards, whoever is still connected to it.
+
+    Another `encoding` than the server's needs `template0`.
+    """
     name = f"gmhealth_test_{uuid4().hex}"
-    admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+    encoded = SQL(" ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'").format(encoding) if encoding else SQL("")
+    if encoding and admin.info.server_version >= 150000:  # the embedded server's own provider knows UTF-8 alone
+        encoded += SQL(" LOCALE_PROVIDER libc")
+    admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}{}").format(Identifier(name), Identifier(template), encoded))
     try:
         yield make_conninfo(dsn, dbname=name)
     finally:

@@ -218,6 +218,26 @@ def test_without_servers_it_says_which_are_missing_and_how_to_do_without(environ
     assert "--embedded" in error.hint
 
 
+@pytest.mark.parametrize("blank", ["", " \n"])
+@pytest.mark.parametrize("variable", SERVERS)
+def test_an_address_that_is_empty_is_none(tmp_path: Path, variable: str, blank: str) -> None:
+    """As of a template, or a secret that nobody filled in: libpq would go where its defaults lead."""
+    said = f"{variable} (empty, in the environment) is not set"
+    assert str(refused({**SERVERS, variable: blank})).startswith(said)
+    path = tmp_path / "secret"
+    path.write_text(blank, encoding="utf-8")
+    without = {name: value for name, value in SERVERS.items() if name != variable}
+    assert str(refused({**without, f"{variable}_FILE": str(path)})).startswith(said)
+    assert load({variable: blank}, {"embedded": True}).embedded
+
+
+@pytest.mark.parametrize("name", ["log_level", "batch_size", "lobby_stream", "redis_url"])
+def test_bytes_that_are_no_text_are_named_with_their_source(name: str) -> None:
+    error = refused({**SERVERS, f"GMHEALTH_{name.upper()}": f"{CANARY}\udcff"})
+    assert str(error) == f"{name} in the environment cannot be used: it is no UTF-8"
+    assert error.hint
+
+
 def test_the_embedded_servers_need_no_addresses() -> None:
     assert load({}, {"embedded": True}).embedded
     assert load({"GMHEALTH_EMBEDDED": "1"}).embedded

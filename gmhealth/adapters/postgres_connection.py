@@ -1,20 +1,22 @@
-"""Connecting to PostgreSQL, and what its errors mean (design 3.3)."""
+"""Connecting to PostgreSQL, and how a database is named without its secrets."""
 
 from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from psycopg.abc import PQGen
+from psycopg.pq import Conninfo
 from psycopg.waiting import Wait
 
-from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
+from gmhealth.adapters.postgres_errors import translated
+from gmhealth.errors import ConfigError
 from gmhealth.ports import Meanwhile
 
 ANSWER_S: Final = 6.0
@@ -46,41 +48,8 @@ DEFAULTS: Final[Mapping[str, str | int]] = {
     "tcp_user_timeout": 5000,
 }
 
-TRANSIENT_SQLSTATES: Final = (
-    "08",  # connection exception
-    "25006",  # read-only transaction: this is no longer the primary
-    "25P03",  # idle in transaction for too long: we were frozen
-    "25P04",  # transaction for too long
-    "40",  # serialization failure, deadlock
-    "53",  # insufficient resources: connections, memory, disk
-    "55006",  # object in use
-    "55P03",  # lock not available
-    "57",  # admin shutdown, crash, starting up, cancelled, idle session
-    "58",  # system error outside PostgreSQL
-)
-"""SQLSTATEs, or their first characters, that may pass. None at all means that the connection is gone."""
-
-PERMANENT_CONNECT: Final[Mapping[str, str]] = {
-    "password authentication failed": "check the user and the password of GMHEALTH_POSTGRES_DSN",
-    "no password supplied": "put the password into GMHEALTH_POSTGRES_PASSWORD_FILE",
-    "pg_hba.conf": "the server does not admit this user from here: its pg_hba.conf decides",
-    "certificate": "check sslrootcert, sslcert and sslkey of GMHEALTH_POSTGRES_DSN",
-    "does not exist": "check the user and the database of GMHEALTH_POSTGRES_DSN",
-}
-"""libpq gives no SQLSTATE for a refused connection, only words (libpq manual, PQerrorMessage), and the server's own in
-its language (lc_messages). In another than English `consume` waits and repeats them, as for a server that is away.
-"""
-
-HINTS: Final[Mapping[str, str]] = {
-    "42P01": "Game Master's migrations make this table: check database, search_path and GMHEALTH_POSTGRES_TABLE",
-    "42703": "this table is not Game Master's: check GMHEALTH_POSTGRES_TABLE, or the version of its schema",
-    "42501": 'grant this role what README, "Permissions", lists',
-    "0A000": "is it the timeline that this service does not tell? GMHEALTH_RERUN_SECONDS=0 does without",
-    "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
-}
 _PORTS: Final = re.compile("[0-9,]*")
 T = TypeVar("T")
-ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -131,7 +100,8 @@ def connect(dsn: str, *, password: str | None, application_name: str) -> Connect
             "the PostgreSQL DSN cannot be read (it is not shown: it may hold a password)",
             hint="write it as postgresql://user@host:5432/database; a password percent-encoded",
         )
-    options = {**DEFAULTS, **given, "application_name": application_name}
+    # Any other encoding, of whoever's making, would have texts come as bytes, which are then no game's, or none leave.
+    options = {**DEFAULTS, **given, "application_name": application_name, "client_encoding": "UTF8"}
     if password is not None:
         options["password"] = password
     with translated("connect"):
@@ -152,17 +122,41 @@ def _open(dsn: str) -> Connection:
     raise psycopg.errors.ConnectionTimeout(text)
 
 
+def rows_of(connection: Connection, query: sql.Composed, game_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What `query` finds for `game_ids`, its one value.
+
+    A game whose ID the database's encoding cannot hold has no row in it, and is no reason to give the others up: half
+    by half it is found and left out.
+    """
+    try:
+        return connection.execute(query, [list(game_ids)]).fetchall()
+    except psycopg.errors.UntranslatableCharacter:
+        if len(game_ids) == 1:
+            return []
+        half = len(game_ids) // 2
+        return rows_of(connection, query, game_ids[:half]) + rows_of(connection, query, game_ids[half:])
+
+
 def describe(dsn: str) -> str:
     """Name the database of `dsn` without its secrets, as `user@host:port/database`; several hosts as `a:1,b:2`."""
-    given = _read(dsn)
-    if given is None:
+    read = _read(dsn)
+    if read is None:
         return "an unreadable DSN"
+    given = {**_surroundings(read), **read}
     hosts = str(given.get("host") or given.get("hostaddr") or "").split(",")
     ports = str(given.get("port") or "").split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports  # one port is every host's (libpq manual, 32.1.1.3)
     places = ",".join(_place(host, port) for host, port in zip_longest(hosts, ports, fillvalue=""))
     user = f"{given['user']}@" if given.get("user") else ""
-    return f"{user}{places}/{given.get('dbname', '')}"
+    return f"{user}{places}/{given.get('dbname') or given.get('user', '')}"
+
+
+def _surroundings(given: Mapping[str, Any]) -> Mapping[str, str]:
+    """What libpq takes from the environment, a service or the system for what is not `given`."""
+    found = {option.keyword.decode(): option for option in Conninfo.get_defaults()}
+    names = {"user", "port", "dbname"} | (set() if given.get("hostaddr") else {"host", "hostaddr"})
+    values = ((name, found[name].val) for name in names if found[name].val != found[name].compiled)
+    return {name: value.decode(errors="replace") for name, value in values if value}
 
 
 def _place(host: str, port: str) -> str:
@@ -174,7 +168,10 @@ def _read(dsn: str) -> Mapping[str, Any] | None:
     """Split `dsn`; None if it cannot be, or if a part of a password seems to have come out as something else."""
     try:
         given = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
+        for host in str(given.get("host", "")).split(","):
+            if not host.startswith("/"):
+                host.encode("idna")  # as Python does to look a name up, where the error would be nobody's
+    except (psycopg.ProgrammingError, UnicodeError):
         return None
     return None if _is_astray(dsn, given) else given
 
@@ -189,28 +186,3 @@ def _is_astray(dsn: str, given: Mapping[str, Any]) -> bool:
     authority = dsn.partition("://")[2].partition("/")[0]
     host = authority.partition("@")[2].partition("?")[0]  # "?" before the "@" belongs to the password
     return "@" in host or "@" in str(given.get("dbname")) or not _PORTS.fullmatch(str(given.get("port", "")))
-
-
-@contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Turn the driver's errors, met while trying to do `what`, into ours."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise translate(error, what) from error
-
-
-def translate(error: psycopg.Error, what: str) -> GmhealthError:
-    """Decide whether `error` may pass, by its SQLSTATE: the one table for PostgreSQL."""
-    text = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
-    if error.sqlstate is None:
-        hint = next((hint for words, hint in PERMANENT_CONNECT.items() if words in text), None)
-        if hint is not None:
-            return Unusable(f"PostgreSQL refused to {what}: {text}", hint=hint)
-    elif not error.sqlstate.startswith(TRANSIENT_SQLSTATES):
-        return Unusable(
-            f"PostgreSQL refused to {what}: {text} (SQLSTATE {error.sqlstate})",
-            hint=HINTS.get(error.sqlstate, ASK_DOCTOR),
-        )
-    cause = "Connection" if error.sqlstate is None else type(error).__name__
-    return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR, server="PostgreSQL", cause=cause)

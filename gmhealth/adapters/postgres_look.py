@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import Connection, translated
+from gmhealth.adapters.postgres_connection import Connection, rows_of
+from gmhealth.adapters.postgres_errors import translated
 
 GAME = sql.SQL("""
 SELECT status, current_turn, engine_health, updated_at, now()
   FROM {table}
- WHERE game_id = %s
+ WHERE game_id = ANY (%s)
 """)
 
 COUNTS = sql.SQL("""
@@ -108,7 +109,8 @@ class PostgresLook:
 
     def game(self, game_id: str) -> tuple[GameRow, datetime] | None:
         """One game's row and the server's time; None if there is no such game."""
-        rows = self._ask("load a row", GAME, game_id)
+        with self._session("load a row") as connection:
+            rows = rows_of(connection, GAME.format(table=self._table), [game_id])
         return (GameRow(game_id, *rows[0][:4]), rows[0][4]) if rows else None
 
     def counts(self) -> Mapping[tuple[str, str], int]:

@@ -11,7 +11,8 @@ import psycopg
 from msgspec.json import encode
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import Connection, translated
+from gmhealth.adapters.postgres_connection import Connection, rows_of
+from gmhealth.adapters.postgres_errors import ASK_TIMELINE, translated
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.plan import Change, Row, shared_row
 from gmhealth.errors import Unavailable
@@ -141,7 +142,7 @@ class PostgresRows:
         return Lock.TAKEN if self._locked else Lock.REFUSED
 
     def _current_timeline(self) -> str:
-        with self._session("ask for its timeline") as connection:
+        with self._session(ASK_TIMELINE) as connection:
             row = connection.execute(TIMELINE).fetchone()
             if row is None or row[0] is None:
                 raise psycopg.errors.ReadOnlySqlTransaction("this server is a standby, not the primary")
@@ -174,7 +175,7 @@ class PostgresRows:
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         """Load rows by primary key."""
         with self._session("load rows") as connection:
-            return _rows(connection.execute(self._load, [list(game_ids)]).fetchall())
+            return _rows(rows_of(connection, self._load, list(game_ids)))
 
     def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
         """Write all changes in one statement that is its own transaction."""

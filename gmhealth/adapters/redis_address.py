@@ -44,6 +44,8 @@ def read_sentinels(text: str, master: str, password: str | None) -> Sentinels:
     parts = [urlsplit(f"//{each.strip()}") for each in text.split(",")]
     try:
         addresses = tuple((each.hostname or "", each.port or SENTINEL_PORT) for each in parts)
+        for host, _ in addresses:
+            host.encode("idna")  # see `_split`
     except ValueError as error:
         raise ConfigError(
             f"redis_sentinels cannot be used: {error}", hint="write it as host:26379,host:26379"
@@ -91,7 +93,8 @@ def _split(url: str) -> SplitResult | None:
     """
     try:
         parts = urlsplit(url)
-        parse_url(url)
+        # As Python does to look a name up, where the error would be nobody's: a UnicodeError, which is a ValueError.
+        str(parse_url(url).get("host", "")).encode("idna")
     except ValueError:
         return None
     apart = bool(parts.netloc.rpartition("@")[2]) if parts.scheme == "unix" else "@" not in parts.netloc
@@ -128,9 +131,9 @@ def _check_files(given: Mapping[str, Any]) -> None:
 def describe(url: str, sentinels: Sentinels | None = None) -> str:
     """Name the server, or who knows it, and the logical database, without secrets."""
     parts = _split(url)
-    if parts is None or not _has_database(parts):
+    query = parse_qs(parts.query, keep_blank_values=True) if parts else {}
+    if parts is None or not _has_database(parts) or not query.keys() <= OPTIONS:  # as `read_url` refuses it
         return "an unreadable URL"
-    query = parse_qs(parts.query)
     unix = parts.scheme == "unix"
     database = query.get("db", ["" if unix else parts.path.strip("/")])[0]
     if sentinels is not None:

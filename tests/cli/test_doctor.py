@@ -18,13 +18,14 @@ import redis
 from psycopg import conninfo
 from psycopg.sql import SQL
 
-from gmhealth.embedded import embedded_servers
+from gmhealth.embedded import embedded_servers, prepare
 from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import LETTERS, MARK, OFFSET, STREAM, append, dump, event
 from tests.contract.roles import READ, WRITE, limited_role
 from tests.daemon import ended
 from tests.eventually import eventually
+from tests.servers import new_postgres_database
 
 
 def checks(view: Any) -> dict[str, tuple[str, str, str]]:
@@ -283,6 +284,24 @@ def test_settings_that_lose_data_are_warnings(
     result, told, hint = look()[name]
     assert (result, told) == ("warning", found)
     assert hint
+
+
+@pytest.mark.parametrize(("encoding", "result"), [("LATIN1", "warning"), ("SQL_ASCII", "ok")])
+def test_a_database_that_cannot_hold_every_id_is_a_warning(
+    look: Look,
+    shared_servers: tuple[str, str],
+    postgres_admin: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    encoding: str,
+    result: str,
+) -> None:
+    new = new_postgres_database(postgres_admin, shared_servers[1], template="template0", encoding=encoding)
+    with new as dsn:
+        prepare(dsn)
+        monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", dsn)
+        found = look()
+    assert found["PostgreSQL encoding"][:2] == (result, encoding)
+    assert found["column status"][:2] == ("ok", "text, may read and write")
 
 
 def test_a_redis_cluster(look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from psycopg import errors
 
 from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_connection import translate
+from gmhealth.adapters.postgres_errors import translate
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change
+from gmhealth.core.plan import Change, Row
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Lock
 from tests.contract.conftest import RowsWith
@@ -111,6 +111,21 @@ def test_a_session_that_was_ended_as_idle_can_be_opened_again(rows_with: RowsWit
     rows = rows_with("SET idle_session_timeout = '1ms'")
     with pytest.raises(Unavailable, match=r"idle-session timeout|closed"):
         eventually(lambda: rows.load([]))  # an empty table: until it raises
+
+
+def test_a_column_of_another_type_is_read_by_a_new_session(rows_with: RowsWith, pg: psycopg.Connection) -> None:
+    """As Game Master may migrate it under us: what was prepared in a session does for the old type alone."""
+    add_game(pg)
+    rows = rows_with()
+    assert rows.lock() is Lock.TAKEN
+    for _ in range(10):
+        rows.load(["game-a"])
+    pg.execute("ALTER TABLE runtime_records ALTER current_turn TYPE bigint")
+    with pytest.raises(Unavailable, match="cached plan must not change result type"):
+        rows.load(["game-a"])
+    assert rows.load(["game-a"]) == {"game-a": Row("running", 7, "")}
+    assert rows.lock() is Lock.TAKEN
+    assert rows.write(SWAP) == frozenset()
 
 
 def test_nobody_listening(tmp_path: Path) -> None:

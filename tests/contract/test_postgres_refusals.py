@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gmhealth.adapters.postgres_connection import translate
+from gmhealth.adapters.postgres_errors import translate
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change
@@ -71,6 +71,17 @@ def test_what_is_not_granted_stays_forbidden(postgres_dsn: str, pg: psycopg.Conn
 )
 def test_what_won_t_pass(error: type[psycopg.Error]) -> None:
     assert isinstance(translate(error("it happened"), "try"), Unusable)
+
+
+def test_a_service_that_tells_no_timeline_can_do_without(rows_with: RowsWith, pg: psycopg.Connection) -> None:
+    """Some have functions of their own in the place of those that they don't allow."""
+    refuse = "CREATE FUNCTION pg_walfile_name(pg_lsn) RETURNS text LANGUAGE plpgsql AS $$ {} $$"
+    pg.execute(refuse.format("BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = '0A000'; END").encode())
+    rows = rows_with("SET search_path = public, pg_catalog")
+    with pytest.raises(Unusable, match="refused to ask for its timeline: not here") as caught:
+        rows.lock()
+    assert "GMHEALTH_RERUN_SECONDS=0" in caught.value.hint
+    assert "GMHEALTH" not in translate(errors.FeatureNotSupported("not here"), "load rows").hint
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
 from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_connection import TRANSIENT_SQLSTATES, translated
+from gmhealth.adapters.postgres_errors import TRANSIENT_SQLSTATES, translated
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change
 from gmhealth.errors import Unavailable, Unusable

@@ -16,9 +16,10 @@ def test_each_has_a_port() -> None:
     assert Sentinels((("a", 26379), ("::1", 5000), ("b", 26380)), "games", CANARY) == THREE
 
 
-def test_a_port_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("text", ["a:70000", "a..b", f"a,{'x' * 64}:26379"])
+def test_a_port_or_a_name_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="redis_sentinels"):
-        read_sentinels("a:70000", "games", None)
+        read_sentinels(text, "games", None)
 
 
 def test_they_are_shown_without_secrets_and_instead_of_the_host() -> None:
@@ -61,4 +62,13 @@ def test_a_url_out_of_which_a_password_has_come_apart_is_neither_used_nor_shown(
         read_url(url)
     assert refused.value.__cause__ is None
     assert "2024" not in str(refused.value)
+    assert describe(url) == "an unreadable URL"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://gm:x@2024?word@host:6379/0", "redis://gm:x@host/0?2024", "redis://host?2024=1"]
+)
+def test_what_is_refused_for_an_option_that_there_is_none_of_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match="has an option that"):
+        read_url(url)
     assert describe(url) == "an unreadable URL"

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from gmhealth.adapters import postgres_connection, redis_connection
+from gmhealth.adapters.postgres_errors import translate
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
 from tests.canary import CANARY, shown
@@ -51,6 +58,73 @@ def test_a_database_that_is_not_there(dsn: str) -> None:
     assert CANARY not in shown(caught.value)
 
 
+@pytest.fixture
+def shut(own_servers: EmbeddedServers) -> Iterator[None]:
+    """A role that is for grants alone, and a database that is not for everybody."""
+    with psycopg.connect(own_servers.postgres_dsn, autocommit=True) as admin:
+        admin.execute("CREATE ROLE grants NOLOGIN PASSWORD 'x'")
+        admin.execute("CREATE DATABASE shut")
+        admin.execute("REVOKE CONNECT ON DATABASE shut FROM public")
+        yield
+        admin.execute("DROP DATABASE shut")
+        admin.execute("DROP ROLE grants")
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "words", "hint"),
+    [
+        ("grants:x", "gmhealth", 'role "grants" is not permitted to log in', "LOGIN IN ROLE"),
+        (f"clerk:{CANARY}", "shut", 'permission denied for database "shut"', "GRANT CONNECT ON DATABASE"),
+    ],
+)
+def test_a_role_that_may_not_come_in_is_told_what_to_grant(
+    dsn: str, shut: None, user: str, database: str, words: str, hint: str
+) -> None:
+    with pytest.raises(Unusable, match=f"PostgreSQL refused to connect: .*{words}") as caught:
+        connect(f"postgresql://{user}@{dsn.replace('/gmhealth', f'/{database}', 1)}")
+    assert hint in caught.value.hint
+
+
+def test_a_server_without_tls_won_t_get_it_by_waiting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain, ThreadPoolExecutor() as pool:
+        port = plain.getsockname()[1]
+        refused = pool.submit(connect, f"postgresql://clerk@127.0.0.1:{port}/x?sslmode=require&gssencmode=disable")
+        client, _ = plain.accept()
+        with client:
+            client.recv(8)  # an SSLRequest
+            client.sendall(b"N")
+            with pytest.raises(Unusable, match="server does not support SSL, but SSL was required") as caught:
+                refused.result()
+    assert "sslmode" in caught.value.hint
+
+
+def several(dsn: str, *hosts: str) -> str:
+    """`dsn` with these hosts, as one who is let in nowhere."""
+    return conninfo.make_conninfo(
+        f"postgresql://stranger@{dsn}", host=",".join(hosts), port=",".join("5432" for _ in hosts)
+    )
+
+
+def test_with_several_hosts_one_that_refuses_us_is_no_reason_to_give_the_others_up(dsn: str, tmp_path: Path) -> None:
+    here = str(conninfo.conninfo_to_dict(f"postgresql://{dsn}")["host"])
+    for hosts in ((here, str(tmp_path)), (str(tmp_path), here)):
+        with pytest.raises(Unavailable, match=r"pg_hba\.conf rejects connection"):
+            connect(several(dsn, *hosts))
+    with pytest.raises(Unusable, match=r"pg_hba\.conf rejects connection"):
+        connect(several(dsn, here, f"{here}/"))
+
+
+def test_a_host_that_refuses_us_at_one_of_its_addresses_refuses_us() -> None:
+    """As `localhost` may that is listened to on one of its two; what psycopg says of it."""
+    failures = (
+        "- host: 'localhost', port: '5432', hostaddr: '::1': connection failed: Connection refused",
+        "- host: 'localhost', port: '5432', hostaddr: '127.0.0.1': connection failed: no password supplied",
+    )
+    for each in (failures, failures[::-1]):
+        text = "\n".join(("connection failed", "Multiple connection attempts failed. All failures were:", *each))
+        assert isinstance(translate(psycopg.OperationalError(text), "connect"), Unusable)
+
+
 def test_a_role_without_a_free_connection_may_have_one_later(own_servers: EmbeddedServers, dsn: str) -> None:
     with psycopg.connect(own_servers.postgres_dsn, autocommit=True) as admin:
         admin.execute("ALTER ROLE clerk CONNECTION LIMIT 0")
@@ -70,6 +144,8 @@ BAD_DSNS = [
     f"postgresql://user:x@@{CANARY}@127.0.0.1:1/db",
     f"postgresql://user:x?y@{CANARY}@127.0.0.1:1/db",
     f"postgres://user:x@{CANARY}@127.0.0.1?dbname=db",
+    f"postgresql://user:{CANARY}@db..internal/db",
+    f"postgresql://user:{CANARY}@db,{'x' * 64}.internal/db",
 ]
 BAD_URLS = [
     CANARY,
@@ -82,10 +158,14 @@ BAD_URLS = [
     f"unix://user:x/{CANARY}@/run/redis.sock",
     f"unix://user:x@y/{CANARY}@/run/redis.sock",
     f"redis://user:{CANARY}@redis?socket_timeout=soon",
+    f"redis://user:x@{CANARY}?word@redis:6379/0",
+    f"redis://user:x@{CANARY}?word@redis",
     f"redis://user:x@redis/0?{CANARY}",
     f"redis://user:x@redis/0?{CANARY}=1",
     f"redis://redis/{CANARY}",
     f"rediss://user:{CANARY}@redis/0?ssl_cert_reqs=perhaps",
+    f"redis://user:{CANARY}@cache..internal:6379/0",
+    f"redis://user:{CANARY}@{'x' * 64}.internal",
 ]
 
 
@@ -101,6 +181,11 @@ def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         redis_connection.connect(url)
     assert CANARY not in shown(caught.value)
+
+
+def test_a_path_is_no_host_name(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="could not connect"):
+        connect(f"host={tmp_path}/{'x' * 64} dbname=x")
 
 
 @pytest.mark.parametrize("dsn", BAD_DSNS)
@@ -125,12 +210,36 @@ def test_no_url_is_described_with_its_password(url: str) -> None:
         (f"host=db-1 user=gm password=x://y@{CANARY}@z dbname=games", "gm@db-1/games"),
         (f"postgresql://gm:{CANARY}@a:1,b:2/games", "gm@a:1,b:2/games"),
         (f"host=a,b port=5433 user=gm password={CANARY} dbname=games", "gm@a:5433,b:5433/games"),
-        ("host=a,/run/b,,d port=1,,3, dbname=games", "a:1,/run/b,local socket:3,d/games"),
-        ("hostaddr=10.0.0.1,::1 port=1,2 dbname=games", "10.0.0.1:1,[::1]:2/games"),
-        ("dbname=games", "local socket/games"),
+        ("host=a,/run/b,,d port=1,,3, dbname=games", "me@a:1,/run/b,local socket:3,d/games"),
+        ("hostaddr=10.0.0.1,::1 port=1,2 dbname=games", "me@10.0.0.1:1,[::1]:2/games"),
+        ("dbname=games", "me@local socket/games"),
+        ("host=db-1", "me@db-1/me"),
     ],
 )
-def test_a_dsn_is_described_by_user_host_and_database(dsn: str, description: str) -> None:
+def test_a_dsn_is_described_by_user_host_and_database(
+    monkeypatch: pytest.MonkeyPatch, dsn: str, description: str
+) -> None:
+    for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PGUSER", "me")
+    assert postgres_connection.describe(dsn) == description
+
+
+@pytest.mark.parametrize(
+    ("dsn", "description"),
+    [
+        ("postgresql:///games", "env@env-1:6543/games"),
+        ("postgresql://gm@/", "gm@env-1:6543/env_games"),
+        ("postgresql://gm@db-1:5432/games", "gm@db-1:5432/games"),
+        ("hostaddr=10.0.0.1 dbname=games", "env@10.0.0.1:6543/games"),
+    ],
+)
+def test_what_a_dsn_leaves_out_is_described_by_the_environment_that_decides_it(
+    monkeypatch: pytest.MonkeyPatch, dsn: str, description: str
+) -> None:
+    monkeypatch.delenv("PGHOSTADDR", raising=False)
+    for name, value in {"HOST": "env-1", "PORT": "6543", "USER": "env", "DATABASE": "env_games"}.items():
+        monkeypatch.setenv(f"PG{name}", value)
     assert postgres_connection.describe(dsn) == description
 
 

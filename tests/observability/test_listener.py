@@ -145,3 +145,9 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(listener: Listener) -> 
 
 def _no_lag() -> LagWatch:
     return LagWatch(lambda: Unread(OFFSET, 0, 0.0), lambda: True)
+
+
+@pytest.mark.parametrize("address", ["a..b:9464", "ä..b:9464", f"{'x' * 64}.example:9464"])
+def test_a_host_that_is_no_name_is_a_matter_of_the_settings(address: str) -> None:
+    with pytest.raises(ConfigError, match=address), listening(address, registry(Figures(), _no_lag()), Pulse()):
+        pass
