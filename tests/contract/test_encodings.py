@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+import redis
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -16,9 +17,11 @@ from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import Change, Row
 from gmhealth.embedded import prepare
 from gmhealth.ports import Lock
+from tests import daemon
 from tests.games import Game, add_game, game
 from tests.permissions.least import as_postgres_login
 from tests.servers import new_postgres_database
+from tests.streams import append
 
 ROW = Row("running", 7, "")
 
@@ -104,3 +107,17 @@ def test_no_place_makes_a_session_of_another_encoding(
     finally:
         rows.close()
         pg.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+
+
+def test_no_event_of_such_a_game_stops_the_stream(
+    encoded_dsn: str, encoded: psycopg.Connection, redis_url: str, redis_client: redis.Redis
+) -> None:
+    add_game(encoded, "game-a")
+    for game_id in ("日", "game-a"):
+        event = {"game_id": game_id, "event_type": "container_oom", "occurred_at_ms": "1"}
+        append(redis_client, "runtime:health_events", event)
+    environ = {"GMHEALTH_REDIS_URL": redis_url, "GMHEALTH_POSTGRES_DSN": encoded_dsn}
+    done = daemon.run(["consume", "--once"], environ)
+    assert done.returncode == 0, done.stderr
+    assert game(encoded) == Game("engine_unreachable", 7, "oom")
+    assert redis_client.xlen("gm:lobby_events") == 1
