@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Final
 
 from gmhealth.cli import app
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing a result may fail with; an error of a file has its name."""
 
 
 def main() -> None:
@@ -18,7 +23,7 @@ def main() -> None:
     try:
         app(prog_name="gmhealth")
     except OSError as error:
-        if _is_written():
+        if error.errno not in FULL or error.filename is not None:
             raise
         print(f"gmhealth: the result could not be written: {error.strerror}", file=sys.stderr)  # noqa: T201
         print("  → make room, or send standard output elsewhere", file=sys.stderr)  # noqa: T201
@@ -32,14 +37,6 @@ def _open_missing() -> None:
         if getattr(sys, name) is None:
             # It gets the lowest number that is free, which is the stream's own, and stays open.
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
-
-
-def _is_written() -> bool:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

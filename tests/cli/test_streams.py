@@ -27,9 +27,12 @@ def test_a_stream_that_is_closed_is_as_one_that_leads_nowhere(
     assert redirected(f"{stream}&-", words, environ) == redirected(f"{stream}/dev/null", words, environ)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["offset", "show"], ["offset", "show", "-o", "json"]])
-def test_a_result_that_cannot_be_written_is_said_to_be_so(environ: dict[str, str], words: list[str]) -> None:
-    code, told = redirected(">/dev/full", words, environ)
+def test_a_result_that_cannot_be_written_is_said_to_be_so(
+    environ: dict[str, str], words: list[str], unbuffered: str
+) -> None:
+    code, told = redirected(">/dev/full", words, {**environ, "PYTHONUNBUFFERED": unbuffered})
     assert code == 1
     what, hint = told.splitlines()
     assert what == "gmhealth: the result could not be written: No space left on device"
