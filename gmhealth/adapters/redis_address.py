@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
+from gmhealth.core.host import is_host
 from gmhealth.errors import ConfigError
 
 TLS_OPTIONS: Final = (
@@ -44,13 +45,15 @@ def read_sentinels(text: str, master: str, password: str | None) -> Sentinels:
     parts = [urlsplit(f"//{each.strip()}") for each in text.split(",")]
     try:
         addresses = tuple((each.hostname or "", each.port or SENTINEL_PORT) for each in parts)
-        for host, _ in addresses:
-            host.encode("idna")  # see `_split`
     except ValueError as error:
-        raise ConfigError(
-            f"redis_sentinels cannot be used: {error}", hint="write it as host:26379,host:26379"
-        ) from error
+        raise _unusable_sentinels(str(error)) from error
+    if not all(is_host(host) for host, _ in addresses):
+        raise _unusable_sentinels("a part of a host is empty or too long for a name")
     return Sentinels(addresses, master, password)
+
+
+def _unusable_sentinels(why: str) -> ConfigError:
+    return ConfigError(f"redis_sentinels cannot be used: {why}", hint="write it as host:26379,host:26379")
 
 
 def address_text(host: str, port: int) -> str:
@@ -93,13 +96,12 @@ def _split(url: str) -> SplitResult | None:
     """
     try:
         parts = urlsplit(url)
-        # As Python does to look a name up, where the error would be nobody's: a UnicodeError, which is a ValueError.
-        str(parse_url(url).get("host", "")).encode("idna")
+        host = str(parse_url(url).get("host", ""))
     except ValueError:
         return None
     apart = bool(parts.netloc.rpartition("@")[2]) if parts.scheme == "unix" else "@" not in parts.netloc
     astray = apart and "@" in parts.path + parts.query
-    return None if parts.fragment or astray else parts
+    return None if parts.fragment or astray or not is_host(host) else parts
 
 
 def _has_database(parts: SplitResult) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from gmhealth.core.host import is_host
 from gmhealth.errors import ConfigError, Unusable
 from gmhealth.observability.pulse import Pulse
 
@@ -31,13 +32,11 @@ class Answer(NamedTuple):
 def parse_address(text: str) -> tuple[str, int]:
     """Split `[HOST:]PORT`; without a host it is the loopback's."""
     host, _, port = text.rpartition(":")
-    try:
-        host.encode("idna")  # as Python does to look a name up, where the error would be nobody's
-    except UnicodeError as error:
+    if not is_host(host):
         raise ConfigError(
             f"metrics_addr {text} cannot be used: a part of its host is empty or too long for a name",
             hint="choose another --metrics-addr",
-        ) from error
+        )
     return host.strip("[]") or LOOPBACK, int(port)
 
 
