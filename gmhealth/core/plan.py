@@ -29,8 +29,11 @@ class Row(Struct, frozen=True, gc=False):
     engine_health: str
 
 
-shared_row = lru_cache(maxsize=10_000)(Row)
-"""The one `Row` of a status, a turn and a summary: most games share theirs with others, which keeps them small."""
+shared_row = lru_cache(maxsize=1_000)(Row)
+"""The one `Row` of a status, a turn and a summary: most games share theirs with others, which keeps them small.
+
+A thousand, as few are current at a time; ten thousand, which turns long played would fill, are two megabytes.
+"""
 
 
 class Outcome(StrEnum):

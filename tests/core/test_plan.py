@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import astuple
 
 from gmhealth.core.events import EventType, HealthEvent
-from gmhealth.core.plan import Change, Outcome, Plan, Row, fold
+from gmhealth.core.plan import Change, Outcome, Plan, Row, fold, shared_row
 from gmhealth.core.snapshot import Snapshot
 from tests.core.model import Consumer, RuntimeRecord, Store
 from tests.strategies import GAMES, cuts, event_lists, split, tables
@@ -158,3 +158,11 @@ def test_a_game_that_was_moved_and_moved_back_still_counts_as_swapped() -> None:
     plan: Plan = fold(events(OOM, RECOVERED, STARTED), {"game-a": Row("running", 1, "healthy")}, {})
     assert plan.moved == {"game-a": 200}
     assert [(change.expected, change.status) for change in plan.changes] == [("running", "running")]
+
+
+def test_games_that_are_alike_share_a_row_and_few_are_kept_for_it() -> None:
+    first = shared_row("running", 7, "healthy")
+    assert shared_row("running", 7, "healthy") is first
+    for turn in range(10_000):
+        shared_row("running", turn, "healthy")
+    assert shared_row.cache_info().currsize <= 1_000
