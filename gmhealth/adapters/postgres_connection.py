@@ -1,20 +1,18 @@
-"""Connecting to PostgreSQL, and how a database is named without its secrets."""
+"""Connecting to PostgreSQL, so that nothing hangs for long."""
 
 from __future__ import annotations
 
 import gc
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import conninfo, sql
 from psycopg.abc import PQGen
-from psycopg.pq import Conninfo
 from psycopg.waiting import Wait
 
+from gmhealth.adapters.postgres_address import read_dsn
 from gmhealth.adapters.postgres_errors import translated
 from gmhealth.errors import ConfigError
 from gmhealth.ports import Meanwhile
@@ -48,7 +46,6 @@ DEFAULTS: Final[Mapping[str, str | int]] = {
     "tcp_user_timeout": 5000,
 }
 
-_PORTS: Final = re.compile("[0-9,]*")
 T = TypeVar("T")
 
 
@@ -94,12 +91,7 @@ def _interposed(gen: PQGen[T], meanwhile: Meanwhile) -> PQGen[T]:
 
 def connect(dsn: str, *, password: str | None, application_name: str) -> Connection:
     """Open a session in autocommit, with time-outs for each way it can hang. Raises as `translated` says."""
-    given = _read(dsn)
-    if given is None:
-        raise ConfigError(
-            "the PostgreSQL DSN cannot be read (it is not shown: it may hold a password)",
-            hint="write it as postgresql://user@host:5432/database; a password percent-encoded",
-        )
+    given = read_dsn(dsn)
     # Any other encoding, of whoever's making, would have texts come as bytes, which are then no game's, or none leave.
     options = {**DEFAULTS, **given, "application_name": application_name, "client_encoding": "UTF8"}
     if password is not None:
@@ -114,6 +106,11 @@ def _open(dsn: str) -> Connection:
     """Connect, and leave no socket open where that takes too long."""
     try:
         return Connection.connect(dsn, autocommit=True)
+    except UnicodeError as error:  # of a host that the DSN does not name
+        raise ConfigError(
+            "the name of the PostgreSQL host cannot be looked up: a part of it is empty or too long",
+            hint="check PGHOST",
+        ) from error
     except psycopg.errors.ConnectionTimeout as error:
         text = str(error)
     # psycopg keeps the attempt's socket in a reference cycle with the error, which is gone only here; garbage is
@@ -135,54 +132,3 @@ def rows_of(connection: Connection, query: sql.Composed, game_ids: Sequence[str]
             return []
         half = len(game_ids) // 2
         return rows_of(connection, query, game_ids[:half]) + rows_of(connection, query, game_ids[half:])
-
-
-def describe(dsn: str) -> str:
-    """Name the database of `dsn` without its secrets, as `user@host:port/database`; several hosts as `a:1,b:2`."""
-    read = _read(dsn)
-    if read is None:
-        return "an unreadable DSN"
-    given = {**_surroundings(read), **read}
-    hosts = str(given.get("host") or given.get("hostaddr") or "").split(",")
-    ports = str(given.get("port") or "").split(",")
-    ports = ports * len(hosts) if len(ports) == 1 else ports  # one port is every host's (libpq manual, 32.1.1.3)
-    places = ",".join(_place(host, port) for host, port in zip_longest(hosts, ports, fillvalue=""))
-    user = f"{given['user']}@" if given.get("user") else ""
-    return f"{user}{places}/{given.get('dbname') or given.get('user', '')}"
-
-
-def _surroundings(given: Mapping[str, Any]) -> Mapping[str, str]:
-    """What libpq takes from the environment, a service or the system for what is not `given`."""
-    found = {option.keyword.decode(): option for option in Conninfo.get_defaults()}
-    names = {"user", "port", "dbname"} | (set() if given.get("hostaddr") else {"host", "hostaddr"})
-    values = ((name, found[name].val) for name in names if found[name].val != found[name].compiled)
-    return {name: value.decode(errors="replace") for name, value in values if value}
-
-
-def _place(host: str, port: str) -> str:
-    shown = f"[{host}]" if ":" in host else host or "local socket"
-    return shown if host.startswith("/") or not port else f"{shown}:{port}"
-
-
-def _read(dsn: str) -> Mapping[str, Any] | None:
-    """Split `dsn`; None if it cannot be, or if a part of a password seems to have come out as something else."""
-    try:
-        given = conninfo.conninfo_to_dict(dsn)
-        for host in str(given.get("host", "")).split(","):
-            if not host.startswith("/"):
-                host.encode("idna")  # as Python does to look a name up, where the error would be nobody's
-    except (psycopg.ProgrammingError, UnicodeError):
-        return None
-    return None if _is_astray(dsn, given) else given
-
-
-def _is_astray(dsn: str, given: Mapping[str, Any]) -> bool:
-    """Whether a URI's password seems to hold "@", at the first of which libpq ends it, or "/", which ends the host.
-
-    What comes after them is then taken for the host, for the port or for the database.
-    """
-    if not dsn.startswith(("postgresql://", "postgres://")):
-        return False
-    authority = dsn.partition("://")[2].partition("/")[0]
-    host = authority.partition("@")[2].partition("?")[0]  # "?" before the "@" belongs to the password
-    return "@" in host or "@" in str(given.get("dbname")) or not _PORTS.fullmatch(str(given.get("port", "")))

@@ -12,11 +12,9 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gmhealth.adapters.redis_address import Sentinels, describe, read_url
+from gmhealth.adapters.redis_address import Sentinels, read_url
 from gmhealth.errors import GmhealthError, Unavailable, Unusable
 from gmhealth.ports import Meanwhile, nothing
-
-__all__ = ["connect", "describe", "round_trip", "translate", "translated", "unless_error"]
 
 TIMEOUT_S: Final = 5.0
 """No answer for so long means that the connection is gone. Every blocking read waits for less."""

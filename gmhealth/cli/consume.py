@@ -113,11 +113,11 @@ def _unread(parts: Parts) -> Unread:
 
 
 def _announce(where: Servers, stream: str) -> None:
-    from gmhealth.adapters import postgres_connection, redis_connection
+    from gmhealth.adapters import postgres_address, redis_address
     from gmhealth.observability.logs import log
 
-    redis = redis_connection.describe(where.redis_url, where.sentinels)
-    postgres = postgres_connection.describe(where.postgres_dsn)
+    redis = redis_address.describe(where.redis_url, where.sentinels)
+    postgres = postgres_address.describe(where.postgres_dsn)
     if where.embedded is not None:
         typer.echo(_embedded(where.embedded), err=True)
     if where.embedded is not None or sys.stderr.isatty():

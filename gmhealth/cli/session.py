@@ -33,14 +33,14 @@ class Session:
     @property
     def target(self) -> TargetView:
         """What is looked at, to be shown; never a secret."""
-        from gmhealth.adapters import postgres_connection, redis_connection
+        from gmhealth.adapters import postgres_address, redis_address
         from gmhealth.cli.views import TargetView
 
         return TargetView(
-            redis=redis_connection.describe(self.servers.redis_url, self.servers.sentinels),
+            redis=redis_address.describe(self.servers.redis_url, self.servers.sentinels),
             stream=self.settings.health_stream,
             offset_key=self.parts.keys.offset,
-            postgres=postgres_connection.describe(self.servers.postgres_dsn),
+            postgres=postgres_address.describe(self.servers.postgres_dsn),
             table=self.settings.postgres_table,
         )
 

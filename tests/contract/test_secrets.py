@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from gmhealth.adapters import postgres_connection, redis_connection
+from gmhealth.adapters import postgres_address, postgres_connection, redis_address, redis_connection
 from gmhealth.adapters.postgres_errors import translate
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
@@ -190,12 +190,12 @@ def test_a_path_is_no_host_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dsn", BAD_DSNS)
 def test_no_dsn_is_described_with_its_password(dsn: str) -> None:
-    assert CANARY not in postgres_connection.describe(dsn)
+    assert CANARY not in postgres_address.describe(dsn)
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
 def test_no_url_is_described_with_its_password(url: str) -> None:
-    assert CANARY not in redis_connection.describe(url)
+    assert CANARY not in redis_address.describe(url)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +214,9 @@ def test_no_url_is_described_with_its_password(url: str) -> None:
         ("hostaddr=10.0.0.1,::1 port=1,2 dbname=games", "me@10.0.0.1:1,[::1]:2/games"),
         ("dbname=games", "me@local socket/games"),
         ("host=db-1", "me@db-1/me"),
+        ("service=games", "service games"),
+        ("service=games user=gm dbname=games", "gm@service games/games"),
+        ("service=games host=db-1 dbname=games", "me@db-1/games"),
     ],
 )
 def test_a_dsn_is_described_by_user_host_and_database(
@@ -222,7 +225,7 @@ def test_a_dsn_is_described_by_user_host_and_database(
     for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PGUSER", "me")
-    assert postgres_connection.describe(dsn) == description
+    assert postgres_address.describe(dsn) == description
 
 
 @pytest.mark.parametrize(
@@ -240,7 +243,16 @@ def test_what_a_dsn_leaves_out_is_described_by_the_environment_that_decides_it(
     monkeypatch.delenv("PGHOSTADDR", raising=False)
     for name, value in {"HOST": "env-1", "PORT": "6543", "USER": "env", "DATABASE": "env_games"}.items():
         monkeypatch.setenv(f"PG{name}", value)
-    assert postgres_connection.describe(dsn) == description
+    assert postgres_address.describe(dsn) == description
+
+
+def test_a_host_from_the_environment_that_cannot_be_looked_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "a..b")
+    with pytest.raises(ConfigError, match="the name of the PostgreSQL host cannot be looked up") as raised:
+        connect(f"dbname=games password={CANARY}")
+    assert raised.value.hint is not None
+    assert "PGHOST" in raised.value.hint
+    assert CANARY not in shown(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +267,7 @@ def test_what_a_dsn_leaves_out_is_described_by_the_environment_that_decides_it(
     ],
 )
 def test_a_url_is_described_by_host_and_database(url: str, description: str) -> None:
-    assert redis_connection.describe(url) == description
+    assert redis_address.describe(url) == description
 
 
 def test_an_error_and_its_cause_are_what_is_shown() -> None:
