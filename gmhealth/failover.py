@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 from gmhealth.core.continuity import Place
 from gmhealth.core.entry import START, EntryId
+from gmhealth.core.mark import worker_and_number
 from gmhealth.core.tail import Recent, Tail
 from gmhealth.job import Job
-from gmhealth.ports import NOT_READ, READ, Rows, Saved, Stream
+from gmhealth.notices import RolledBack
+from gmhealth.ports import Rows, Saved, Stream
 
 
 class Failover:
@@ -17,8 +19,8 @@ class Failover:
     def __init__(self, stream: Stream, rows: Rows, job: Job, name: str, clock_ms: Callable[[], int]) -> None:
         self._stream, self._rows, self._job, self._name, self._clock_ms = stream, rows, job, name, clock_ms
         self._recent = Recent(job.rerun_ms)
-        self.seen: tuple[str | None, str | None] = None, None  # the offset and the mark that the tail goes with
         self.lost: dict[str, int] = {}  # what Lobby was told by us and is to be told again, as nobody else knows of it
+        self._seen: tuple[str | None, str | None] = None, None  # the offset and the mark that the tail goes with
         self._offset = START  # the last that was seen, also while another worker moves it
         self._replayed_on = ""  # the timeline that a replay, which has no tail, began on
 
@@ -50,37 +52,43 @@ class Failover:
             return False  # a commit of ours that was on its way for long
         return then is not None or saved.entry_id < self._offset
 
-    def went_back(self, saved: Saved) -> bool:
-        """Whether Redis has an earlier commit, of whatever worker, than the last one of that worker that was seen.
+    def rollback(self, saved: Saved) -> RolledBack | None:
+        """Say so if Redis has an earlier commit, of whatever worker, than the last one of that worker that was seen.
 
         So one that stands by can tell, whose own commits are long overwritten. What it had told itself is then `lost`.
         """
-        (name, last), (now, then) = _worker_and_number(self.seen[1]), _worker_and_number(saved.mark)
-        back = self._job.moves_offset and name != "" and now == name and then < last
-        if back:
-            self.lost |= self.untold()
-        return back
+        (text, mark), (now, then) = self._seen, worker_and_number(saved.mark)
+        name, last = worker_and_number(mark)
+        if not self._job.moves_offset or not name or now != name or then >= last:
+            return None
+        self.lost |= self.untold()
+        return RolledBack(text, saved.text, len(self.lost))
+
+    def take_lost(self) -> dict[str, int]:
+        """What is `lost`, which is for the caller to tell from here on."""
+        lost, self.lost = self.lost, {}
+        return lost
 
     def _own_number(self, mark: str | None) -> int | None:
         """Which commit of ours `mark` is of; None for another worker's."""
-        name, number = _worker_and_number(mark)
+        name, number = worker_and_number(mark)
         return number if name == self._name else None
 
     def watch(self, saved: Saved, offset: EntryId) -> None:
         """Take note of what Redis has `saved`, before anything after `offset` is applied."""
         now, self._offset = (saved.text, saved.mark), saved.entry_id
-        if now != self.seen or self._recent.tail is None:
+        if now != self._seen or self._recent.tail is None:
             moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
             timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
             since = saved.entry_id if saved.tail is None or moved else saved.tail.since
             self._recent.begin(Tail(timeline, since), offset, self._clock_ms())
-            self.seen = now
+            self._seen = now
         elif not self.of_postgres:
             self._recent.pass_time(offset, self._clock_ms())
 
     def applied(self, saved: Saved, told: Mapping[str, int]) -> None:
         """Take note of our own commit, which `told` the new statuses of these games."""
-        self.seen, self._offset = (saved.text, saved.mark), saved.entry_id
+        self._seen, self._offset = (saved.text, saved.mark), saved.entry_id
         self._recent.tell(told)
 
     def begin(self, tail: Tail) -> None:
@@ -115,12 +123,3 @@ class Failover:
         first = self._stream.state().first
         # What was trimmed since it was applied is no loss that I9 means: START is before whatever is left.
         return since if first is not None and first <= since else START
-
-
-def _worker_and_number(mark: str | None) -> tuple[str, int]:
-    """Whose commit `mark` is of, and which one of theirs; empty and 0 where it does not say."""
-    for kind in (READ, NOT_READ):
-        name, _, number = (mark or "").rpartition(kind)
-        if name and number.isdecimal():
-            return name, int(number)
-    return "", 0

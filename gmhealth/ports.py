@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
+from gmhealth.core.mark import says_read
 from gmhealth.core.outage import Outage
 from gmhealth.core.plan import Change, Row
 from gmhealth.core.snapshot import Snapshot
@@ -28,12 +29,6 @@ Meanwhile: TypeAlias = Callable[[], None]
 
 def nothing() -> None:
     """Do nothing meanwhile."""
-
-
-READ: Final = "#"
-"""In the mark of a commit that left the offset at an entry that was read."""
-NOT_READ: Final = "~"
-"""In the mark of one that left it elsewhere: perhaps where an operator put it, which need be no entry's ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class Saved:
     @property
     def was_read(self) -> bool:
         """Whether the offset is the ID of an entry that was read, as far as is known."""
-        return self.text is not None and self.text == self.committed and READ in (self.mark or "")
+        return self.text is not None and self.text == self.committed and says_read(self.mark)
 
 
 class Read(NamedTuple):

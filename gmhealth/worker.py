@@ -6,17 +6,18 @@ one asks Redis what became of it and, unless it was applied, plans it again from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import random
 from time import perf_counter
 from typing import Final
 
+from gmhealth.commits import Commits
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.continuity import Break, Place, examine
 from gmhealth.core.entry import START, EntryId
-from gmhealth.core.events import Decoded, HealthEvent, InvalidEntry
+from gmhealth.core.events import Decoded, HealthEvent
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
@@ -36,8 +37,9 @@ from gmhealth.notices import (
     Waiting,
 )
 from gmhealth.outages import Outages
-from gmhealth.ports import NOT_READ, READ, Commit, Ledger, Lock, Read, Rows, Saved, Stop, Stream
+from gmhealth.ports import Commit, Ledger, Lock, Read, Rows, Saved, Stop, Stream
 from gmhealth.reader import Reader, events_between
+from gmhealth.standby import Lookout
 from gmhealth.writer import Writer
 
 KEEP_ALIVE_S: Final = 1.0
@@ -89,7 +91,7 @@ class Worker:
         self._stream, self._ledger, self._rows = stream, ledger, rows
         self._reader = Reader(stream, until=job.until, batch_size=job.batch_size, block_ms=job.block_ms)
         self._writer = Writer(rows, swap=job.swap)
-        self._job, self._observe, self._name = job, observe, name
+        self._job, self._observe = job, observe
         self._clock_ms, self._backoff, self._roll = clock_ms, backoff, roll
         self._saved: Saved | None = None
         self._place = Place() if job.start is None else Place(job.start.before())
@@ -101,9 +103,10 @@ class Worker:
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
         self._failover = Failover(stream, rows, job, name, clock_ms)
+        self._commits = Commits(rows, self._failover, job, name)
+        self._lookout = Lookout(ledger, self._failover, self._commits, observe)
         self._last_break: Break | None = None
         self._outages = Outages(ledger, rows, clock_ms)
-        self._commits = 0
         self._due = 0.0  # seconds to wait for the job's rate
         self.done = False
 
@@ -170,29 +173,11 @@ class Worker:
             if self._saved is not None:  # we had it: perhaps our own lost session has it, for some seconds more
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
-        saved = self._ledger.saved()  # a standby is one only while both servers answer
-        self._notice_rollback(saved)
-        if self._failover.lost:
-            self._tell_again(saved)
-        self._failover.watch(saved, saved.entry_id)
+        saved = self._lookout.look()  # a standby is one only while both servers answer
         if not self._standing_by:
             self._observe(Standby(holder))
         self._standing_by = True
         self._observe(Idle(saved.entry_id))
-
-    def _notice_rollback(self, saved: Saved) -> None:
-        text = self._failover.seen[0]
-        if self._failover.went_back(saved):
-            self._observe(RolledBack(text, saved.text, len(self._failover.lost)))
-
-    def _tell_again(self, saved: Saved) -> None:
-        """Tell what we had told before Redis lost it, though another one's turn keeps us from writing (I3).
-
-        No snapshot comes after a newer one for it: whoever commits since the rows were loaded leaves another mark.
-        """
-        commit = replace(self._commit(None, self._as_they_are(self._failover.lost)), fence=saved)
-        if not isinstance(self._ledger.commit(commit), Saved):
-            self._failover.lost = {}
 
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
@@ -200,11 +185,12 @@ class Worker:
         if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
             self._applied(self._unsettled)
         taking_over = self._saved is None or self._standing_by
+        self._lookout.settle(saved)
+        self._owed = {**self._failover.take_lost(), **self._owed}  # also if it failed before it came to stand by
         if taking_over:
-            self._owed, self._failover.lost = {**self._failover.lost, **self._owed}, {}
             self._owe_skipped(saved)
         if self._saved is None:
-            self._notice_rollback(saved)
+            self._lookout.notice(saved)
             self._adopt(saved)
         self._unsettled, self._in_doubt = None, False
         if self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
@@ -248,7 +234,8 @@ class Worker:
         """
         offset = self._place.offset
         tail, self._hand = self._failover.to_run_again(offset), None
-        commit = replace(self._commit(None if tail.since == offset else tail.since, self._owing()), tail=tail)
+        commit = self._commits.make(self._saved, None if tail.since == offset else tail.since, self._owing())
+        commit = replace(commit, tail=tail)
         self._publish(_Unsettled(commit, FailedOver(tail.timeline, offset, tail.since)))
 
     def _follow(self, saved: Saved) -> None:
@@ -272,18 +259,10 @@ class Worker:
 
         With nobody to tell about, it still leaves our mark, which shows that the new offset was adopted.
         """
-        self._publish(_Unsettled(self._commit(None, self._owing()), None))
+        self._publish(_Unsettled(self._commits.make(self._saved, None, self._owing()), None))
 
     def _owing(self) -> list[Snapshot]:
-        return self._as_they_are(self._owed)
-
-    def _as_they_are(self, games: Mapping[str, int]) -> list[Snapshot]:
-        rows = self._rows.load(games) if games and self._job.publish else {}
-        return [
-            Snapshot(game_id, row.current_turn, row.status, row.engine_health, games[game_id])
-            for game_id, row in rows.items()
-            if row.engine_health  # else nobody has written it yet, and there is nothing to tell
-        ]
+        return self._commits.as_they_are(self._owed)
 
     def _read(self) -> None:
         before = self._place.offset
@@ -332,7 +311,8 @@ class Worker:
         began = perf_counter()
         plan, lost_races = self._writer.write(events, self._emitted, self._owed, self._reader.read_ahead)
         batch.seconds["write"] = perf_counter() - began
-        commit = self._commit(
+        commit = self._commits.make(
+            self._saved,
             batch.after.offset if self._job.moves_offset else None,
             plan.snapshots if self._job.publish else (),
             invalid if self._job.moves_offset else (),
@@ -357,25 +337,6 @@ class Worker:
         self._emitted.clear()
         if self._unsettled is not None:
             self._unsettled = replace(self._unsettled, latest=False)
-
-    def _commit(
-        self,
-        offset: EntryId | None,
-        snapshots: Sequence[Snapshot],
-        dead_letters: Sequence[InvalidEntry] = (),
-        *,
-        read: bool = False,
-    ) -> Commit:
-        self._commits += 1
-        return Commit(
-            fence=self._saved or Saved(None, None),
-            offset=offset,
-            mark=f"{self._name}{READ if read else NOT_READ}{self._commits}",
-            snapshots=snapshots,
-            dead_letters=dead_letters,
-            tail=self._failover.tail,
-            replay=not self._job.moves_offset,
-        )
 
     def _publish(self, unsettled: _Unsettled) -> None:
         self._unsettled = unsettled

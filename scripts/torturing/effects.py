@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gmhealth.core.entry import EntryId
-from gmhealth.ports import NOT_READ, READ
+from gmhealth.core.mark import NOT_READ, READ
 from scripts.torturing.feed import STREAM
 from scripts.torturing.wire import RedisRequests
 

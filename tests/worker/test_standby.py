@@ -242,6 +242,28 @@ def test_it_tells_it_once_it_can(scene: Scene, rolled_back: tuple[Actor, Actor])
     assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "inspect_unhealthy", 2)
 
 
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("takes_turn", [False, True], ids=["standing by", "taking over"])
+def test_what_redis_lost_is_told_again_once_whatever_becomes_of_the_telling(
+    scene: Scene, rolled_back: tuple[Actor, Actor], when: When, takes_turn: bool
+) -> None:
+    """Its mark says whether it was applied (I5); if not, it is owed (I3), also by one that never came to stand by."""
+    one, other = rolled_back
+    takes_over(other)
+    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", when)
+    with pytest.raises(Unavailable):
+        one.worker.step()
+    if takes_turn:
+        other.die()
+        one.rows.close()
+        scene.wait_until_alone()
+    for _ in range(3):
+        one.worker.step()
+    assert [snapshot for snapshot in scene.snapshots() if snapshot.occurred_at_ms == 2] == [
+        Snapshot("game-a", 7, "engine_unreachable", "oom", 2)
+    ]
+
+
 @pytest.mark.parametrize("job", [ONCE, REPLAY], ids=["once", "replay"])
 def test_a_job_with_an_end_does_not_stand_by(scene: Scene, job: Job) -> None:
     add_game(scene.pg)
