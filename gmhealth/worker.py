@@ -16,6 +16,7 @@ from typing import Final
 from gmhealth.commits import Commits
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.continuity import Break, Place, examine
+from gmhealth.core.debounce import remember
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import Decoded, HealthEvent
 from gmhealth.core.mapping import EFFECTS
@@ -365,7 +366,7 @@ class Worker:
         if not isinstance(done, BatchDone) or self._hand is None:
             return
         if settled.latest:
-            self._emitted.update({change.game_id: change.summary for change in done.plan.changes})
+            remember(self._emitted, ((change.game_id, change.summary) for change in done.plan.changes))
         self._due = self._hand.entries / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None
         self.done = self._job.until is not None and self._place.offset >= self._job.until
