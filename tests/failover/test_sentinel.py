@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -81,6 +82,32 @@ def test_a_primary_that_is_lost_with_its_last_entries(
     assert shown["target"]["redis"].startswith("games by Sentinel 127.0.0.1:")
     assert PASSWORD not in consume.said
     assert consume.stop() == 0
+
+
+def test_a_failover_while_another_one_takes_over(gmhealth: Gmhealth, servers: Watched, pg: psycopg.Connection) -> None:
+    """Who had told what is lost is frozen meanwhile, and the only one to know of it: its entries are gone, too (I3)."""
+    lost = "Redis lost the last commits, as in a failover"
+    one = gmhealth.start("consume")
+    one.says("consuming  ")
+    other = gmhealth.start("consume")
+    with connect_redis(servers.primary.url) as client:
+        kept = happen(client, "container_oom", *GAMES[:2])
+        consumed(client, kept)
+        servers.wait_for_replica()
+        servers.link.close()
+        consumed(client, happen(client, "container_oom", *GAMES[2:]))
+        one.process.send_signal(signal.SIGSTOP)
+    with servers.fail_over() as client:
+        other.says("consuming  ")
+        assert told_last(client) == dict.fromkeys(GAMES[:2], "engine_unreachable")
+        one.process.send_signal(signal.SIGCONT)
+        one.says(lost)
+        eventually(lambda: told_last(client) == statuses(pg) == dict.fromkeys(GAMES, "engine_unreachable"))
+        assert text(client, OFFSET) == kept
+        consumed(client, happen(client, "probe_recovered", *GAMES))
+        assert told_last(client) == statuses(pg) == dict.fromkeys(GAMES, "running")
+    assert [each.stop() for each in (one, other)] == [0, 0]
+    assert one.said.count(lost) == 1  # the other one may not have looked between the commit and its loss
 
 
 def test_doctor_asks_every_sentinel(gmhealth: Gmhealth, servers: Watched) -> None:
