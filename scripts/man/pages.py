@@ -26,8 +26,7 @@ EXITS: Final = {
     errors.Refused.exit_code: "A safety check said no; nothing was changed.",
     errors.Unavailable.exit_code: "A server cannot be reached for now; trying again may help.",
     PROBLEM: "A check of `gmhealth doctor` found a problem.",
-    INTERRUPTED: "Interrupted before the end: by Ctrl-C, and `consume --once`, `replay` and `offset reset` by SIGTERM"
-    " as well.",
+    INTERRUPTED: "Interrupted before the end, by Ctrl-C or SIGTERM.",
 }
 
 OTHER_VARIABLES: Final = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,21 @@ def test_a_wait_beside_a_replay_is_not_for_the_replay(run: Run) -> None:
     result = run("simulate", "container_oom", "-g", "game-a", "--wait", "--timeout", "0", "--yes", code=1)
     assert "nobody consumes; a replay is running, gmhealth replay " in result.stderr
     assert "→ start one: gmhealth consume" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_a_word_on_how_far_it_came(
+    environ: dict[str, str], redis_client: redis.Redis, tmp_path: Path, number: signal.Signals
+) -> None:
+    log, words = tmp_path / "simulate.log", ["simulate", "container_oom", "-g", "game-a", "--yes"]
+    with daemon.started([*words, "--count", "100000", "--rate", "20"], environ, log) as process:
+        eventually(lambda: redis_client.xlen(STREAM) > 1, within=30)
+        process.send_signal(number)
+        assert process.wait(30) == 130
+    told = re.search(r"^appended (\d+) of 100,000 entries, the last one as", log.read_text(), re.MULTILINE)
+    assert told is not None, log.read_text()
+    assert redis_client.xlen(STREAM) - int(told[1]) in (0, 1)  # one may be on its way
+    assert log.read_text().endswith("\ninterrupted\n")
 
 
 def test_the_command_that_consume_shows_works_from_a_second_terminal(tmp_path: Path) -> None:

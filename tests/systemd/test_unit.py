@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import redis
 
+from gmhealth.cli.boundary import INTERRUPTED
 from gmhealth.errors import ConfigError
 from gmhealth.observability.pulse import STALL_S
 from gmhealth.settings import SECRETS
@@ -64,6 +65,10 @@ def test_a_fault_in_the_unit_would_be_found(installed: Path) -> None:
 def test_the_unit_is_hardened(installed: Path) -> None:
     done = _analyze("security", "--offline=true", f"--threshold={WORST_SCORE}", str(installed))
     assert done.returncode == 0, done.stdout
+
+
+def test_one_that_is_stopped_while_it_starts_has_not_failed() -> None:
+    assert _service()["SuccessExitStatus"] == str(INTERRUPTED)
 
 
 def test_the_watchdog_waits_as_long_as_a_stall_takes() -> None:
