@@ -30,6 +30,7 @@ STALE_PLAN: Final = "RevalidateCachedQuery"
 so as 0A000, as of what it cannot do at all; a new session can.
 """
 
+BAD_OPTION: Final = "check the options of GMHEALTH_POSTGRES_DSN, and PG… in the environment"
 PERMANENT_CONNECT: Final[Mapping[str, str]] = {
     "password authentication failed": "check the user and the password of GMHEALTH_POSTGRES_DSN",
     "no password supplied": "put the password into GMHEALTH_POSTGRES_PASSWORD_FILE",
@@ -38,6 +39,12 @@ PERMANENT_CONNECT: Final[Mapping[str, str]] = {
     "is not permitted to log in": "make a login in this role, which has its grants: CREATE ROLE … LOGIN IN ROLE …",
     "permission denied for database": "GRANT CONNECT ON DATABASE … TO this user, or check the database in the DSN",
     "does not support SSL": "turn TLS on at the server, or check sslmode in GMHEALTH_POSTGRES_DSN",
+    "private key file": "check sslkey of GMHEALTH_POSTGRES_DSN: the file, and that its mode is 0600",
+    "definition of service": "check service= of GMHEALTH_POSTGRES_DSN, and the service file",
+    ' value: "': BAD_OPTION,
+    "invalid port number": BAD_OPTION,
+    "invalid integer value": BAD_OPTION,
+    "bad value for connect_timeout": BAD_OPTION,
     "does not exist": "check the user and the database of GMHEALTH_POSTGRES_DSN",
 }
 """libpq gives no SQLSTATE for a refused connection, only words (libpq manual, PQerrorMessage), and the server's own in

@@ -44,9 +44,10 @@ def run_checks(opened: Session) -> Iterator[CheckView]:
             yield from check.look(opened)
         except GmhealthError as error:
             hint = "" if "doctor" in error.hint else error.hint  # that is where we are
-            yield CheckView(name=check.name, result="fail", found=str(error), hint=hint or AWAY)
             if isinstance(error, Unavailable):
                 away.add(error.server)
+                hint = hint or AWAY
+            yield CheckView(name=check.name, result="fail", found=str(error), hint=hint)
 
 
 def _offset(opened: Session) -> Iterator[CheckView]:

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_errors import translate
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
@@ -36,6 +37,30 @@ def test_a_table_that_is_not_game_masters_stays_so(
     with pytest.raises(Unusable, match=f"PostgreSQL refused to write rows: .*{words}") as caught:
         rows_with().write(SWAP)
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        *((option, "the options of GMHEALTH_POSTGRES_DSN") for option in (
+            "sslmode=requird", "channel_binding=maybe", "target_session_attrs=readwrite", "gssencmode=x",
+            "require_auth=foo", "ssl_min_protocol_version=foo", "port=99999", "port=x", "connect_timeout=abc",
+            "keepalives_idle=abc", "tcp_user_timeout=abc",
+        )),
+        ("service=nowhere", "service="),
+    ],
+)  # fmt: skip
+def test_an_option_that_libpq_does_not_take_stays_wrong(option: str, hint: str) -> None:
+    with pytest.raises(Unusable) as caught:
+        postgres_connection.connect(f"host=127.0.0.1 dbname=x {option}", password=None, application_name="test")
+    assert hint in caught.value.hint
+
+
+def test_a_key_that_others_may_read_stays_refused() -> None:
+    error = psycopg.OperationalError('connection failed: private key file "client.key" has group or world access; …')
+    translation = translate(error, "connect")
+    assert isinstance(translation, Unusable)
+    assert "sslkey" in translation.hint
 
 
 def test_a_schema_that_is_not_there_stays_away(rows_with: RowsWith) -> None:
