@@ -46,7 +46,8 @@ class LagWatch:
         with self._lock:
             now = self._clock()
             if self._asked_at is None or now - self._asked_at >= EVERY_S:
-                self._asked_at, self._last = now, self._ask(now)
+                self._last = self._ask(now)
+                self._asked_at = self._clock()  # a look that fails takes seconds, and the next in line has waited them
             return self._last
 
     def _ask(self, now: float) -> Lag:

@@ -43,6 +43,20 @@ def test_redis_is_asked_once_a_second_however_many_scrapes_there_are() -> None:
     assert redis.asked == 2
 
 
+def test_who_waited_for_a_look_that_took_long_has_it_as_well() -> None:
+    """A server that hangs takes five seconds; scrapes in a queue would each take as many again."""
+    clock, asked = Clock(), list[float]()
+
+    def hang() -> Unread:
+        asked.append(clock.now)
+        clock.now += 5
+        raise Unavailable("no answer")
+
+    watch = LagWatch(hang, lambda: True, clock=clock)
+    assert [watch.now(), watch.now(), watch.now()] == [(None, None)] * 3
+    assert asked == [0]
+
+
 def test_nothing_is_asked_before_somebody_wants_to_know() -> None:
     redis = Redis()
     LagWatch(redis, lambda: True)
