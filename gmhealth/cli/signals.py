@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequest:
@@ -46,16 +46,21 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Have SIGTERM and SIGINT ask to stop; the first one restores the default, so a second one ends at once."""
+    """Have a signal ask to stop; the first one restores the default, so a second one ends at once.
+
+    A SIGHUP that is ignored stays so: nohup had its reason.
+    """
     stop = StopRequest()
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def on_first(_number: int, _frame: Any) -> None:
-        for each in SIGNALS:
+        for each in before:
             signal.signal(each, signal.SIG_DFL)
         stop.set()
 
-    for number in SIGNALS:
+    for number in before:
         signal.signal(number, on_first)
     try:
         yield stop

@@ -73,7 +73,7 @@ def test_it_stops_between_batches_and_goes_on_from_there(
     assert incident.snapshots(redis_client) == record.snapshots
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_one_stops_too(gmhealth: Gmhealth, number: signal.Signals) -> None:
     consume = gmhealth.start("consume")
     consume.says("consuming  offset=0-0")
