@@ -81,12 +81,13 @@ class RedisDeadLetters:
     def retry(self, letter: DeadLetter) -> str | None:
         """Append the entry to the health stream and mark the letter, in one atomic step.
 
-        Returns the new entry's ID; None if the letter was retried before.
+        Returns the new entry's ID; None if the letter was retried before, or was deleted.
         """
         with translated(self._client, f"retry the dead letter {letter.letter_id}"):
             if len(letter.fields or ()) > MOST_PARTS:
                 return self._retry_large(letter)
-            reply = self._script(keys=[self._stream, self._retried], args=[letter.letter_id, *(letter.fields or [])])
+            keys = [self._stream, self._retried, self._letters]
+            reply = self._script(keys=keys, args=[letter.letter_id, *(letter.fields or [])])
         return None if reply is None else reply.decode()
 
     def _retry_large(self, letter: DeadLetter) -> str | None:
@@ -95,6 +96,8 @@ class RedisDeadLetters:
             with self._client.pipeline(transaction=True) as pipeline, suppress(exceptions.WatchError):
                 pipeline.watch(self._retried)
                 if pipeline.hexists(self._retried, letter.letter_id):
+                    return None
+                if not pipeline.execute_command("XRANGE", self._letters, letter.letter_id, letter.letter_id):
                     return None
                 pipeline.xlen(self._stream)  # raises if it is no stream: EXEC would mark the letter all the same
                 pipeline.multi()

@@ -63,7 +63,7 @@ def why_not(letter: DeadLetter) -> str:
 
 
 def retry_all(opened: Session, letters: Sequence[DeadLetter], left: dict[str, str]) -> dict[str, str]:
-    """Send letters again, one atomic step each; returns their new IDs. One retried meanwhile goes to `left`."""
+    """Send letters again, one atomic step each; returns their new IDs. What others did meanwhile goes to `left`."""
     done: dict[str, str] = {}
     for letter in letters:
         # Whatever becomes of one that is stopped: what was appended is marked, and no letter is appended twice.
@@ -77,7 +77,7 @@ def retry_all(opened: Session, letters: Sequence[DeadLetter], left: dict[str, st
             error.hint = so_far
             raise
         if entry_id is None:
-            left[letter.letter_id] = "retried before"
+            left[letter.letter_id] = "retried or purged meanwhile"
         else:
             done[letter.letter_id] = entry_id
     return done

@@ -233,6 +233,22 @@ def test_a_large_one_that_is_retried_twice_at_once_is_sent_once(
     assert redis_client.xlen(STREAM) == (by_then == "another letter")
 
 
+@pytest.mark.parametrize("fields", [VALID, MANY], ids=["small", "large"])
+def test_one_that_was_purged_meanwhile_is_not_sent(
+    redis_url: str, redis_client: redis.Redis, fields: list[bytes]
+) -> None:
+    """Also not a second time: with the letter goes the note that it was retried."""
+    put(redis_client, fields)
+    with redis_connection.connect(redis_url) as client:
+        letters = RedisDeadLetters(client, letters=LETTERS, retried=RETRIED, dropped=DROPPED, stream=STREAM)
+        (letter,) = letters.all()
+        assert letters.retry(letter) is not None
+        letters.delete([letter.letter_id])
+        assert letters.retry(letter) is None
+    assert stream(redis_client) == [fields]
+    assert redis_client.exists(RETRIED) == 0
+
+
 @pytest.mark.parametrize("fields", [{"letter": "short"}, {"reason": "x"}])
 def test_a_damaged_letter_is_left_with_the_reason(
     run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, fields: dict[Any, Any]
