@@ -18,6 +18,8 @@ from gmhealth.core.entry import Entry, EntryId
 PAGE: Final = 1000
 PAGE_BYTES: Final = 4 * 2**20
 """About how much of a stream is held at once, whatever the size of its entries."""
+SOME: Final = 100
+"""Entries of each stream that a wait ends with at most: who waited may have been stopped for hours."""
 MAY_SCRIPT: Final = Path(__file__).with_name("may.lua").read_text(encoding="utf-8")
 
 
@@ -48,8 +50,9 @@ class RedisLook:
     def backward(self, stream: str, limit: int, last: EntryId | None = None, page: int = PAGE) -> Iterator[Entry]:
         """Read newest first, from `last` (None: the end), at most `limit` entries, a page at a time."""
         start = "+" if last is None else str(last)
+        most = next_limit((), most_entries=page, most_bytes=PAGE_BYTES)
         while limit > 0:
-            count = min(page, limit)
+            count = min(most, limit)
             entries: list[Entry] = self._ask(
                 f"read the stream {stream}", "XREVRANGE", stream, start, "-", "COUNT", count
             )
@@ -57,6 +60,7 @@ class RedisLook:
             if len(entries) < count:
                 return
             limit -= count
+            most = next_limit(entries, most_entries=page, most_bytes=PAGE_BYTES)
             start = f"({entries[-1][0].decode()}"
 
     def count_after(self, stream: str, after: EntryId, bound: int) -> int:
@@ -64,10 +68,9 @@ class RedisLook:
         return sum(1 for _ in islice(self.forward(stream, after), bound))
 
     def wait_for(self, streams: Mapping[str, EntryId], block_ms: int) -> Mapping[str, list[Entry]]:
-        """Wait up to `block_ms` for entries strictly after the given ID of each stream."""
-        reply = self._ask(
-            "wait for entries", "XREAD", "BLOCK", block_ms, "STREAMS", *streams, *(str(at) for at in streams.values())
-        )
+        """Wait up to `block_ms` for entries strictly after the given ID of each stream; of many there come `SOME`."""
+        after = [str(at) for at in streams.values()]
+        reply = self._ask("wait for entries", "XREAD", "COUNT", SOME, "BLOCK", block_ms, "STREAMS", *streams, *after)
         return {name.decode(): entries for name, entries in reply or ()}
 
     def length(self, stream: str) -> int:

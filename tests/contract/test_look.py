@@ -9,7 +9,7 @@ import redis
 
 from gmhealth.adapters import redis_look
 from gmhealth.adapters.redis_connection import round_trip
-from gmhealth.adapters.redis_look import RedisLook
+from gmhealth.adapters.redis_look import SOME, RedisLook
 from gmhealth.core.batch_size import FIRST
 from gmhealth.core.entry import START, EntryId
 
@@ -28,7 +28,7 @@ def pages(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> list[in
 
     def noted(client: redis.Redis, *commands: Any) -> list[Any]:
         replies = round_trip(client, *commands)
-        sizes.append(len(replies[0]))
+        sizes.append(len(replies[0] or ()))
         return replies
 
     monkeypatch.setattr(redis_look, "round_trip", noted)
@@ -41,6 +41,24 @@ def test_no_page_after_the_first_holds_more_than_its_bound_in_bytes(client: redi
     assert found == [b"%d-0" % at for at in range(1, ENTRIES + 1)]
     assert pages[0] == FIRST
     assert max(pages[1:]) <= 50
+
+
+def test_nor_does_one_on_the_way_back(client: redis.Redis, pages: list[int]) -> None:
+    found = [entry_id for entry_id, _ in RedisLook(client).backward("large", 390)]
+    assert found == [b"%d-0" % at for at in range(ENTRIES, ENTRIES - 390, -1)]
+    assert pages[0] == FIRST
+    assert max(pages[1:]) <= 50
+
+
+def test_who_comes_back_after_hours_gets_some_of_what_came_and_then_the_rest(
+    client: redis.Redis, pages: list[int]
+) -> None:
+    at, found = EntryId(5, 0), list[bytes]()
+    while some := RedisLook(client).wait_for({"large": at, "none": START}, 1).get("large"):
+        assert len(some) <= SOME
+        found += [entry_id for entry_id, _ in some]
+        at = EntryId.parse(found[-1]) or at
+    assert found == [b"%d-0" % at for at in range(6, ENTRIES + 1)]
 
 
 @pytest.mark.parametrize(
