@@ -127,7 +127,8 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
     else:
         raise Refused(
             f"the offset has moved to {_text(saved)} since it was shown; nothing was changed",
-            hint="a busy consumer moves it all the time: look again, then add --yes",
+            hint="a busy consumer moves it all the time: "
+            + ("stop it first, or run this closer to Redis" if yes else "look again, then add --yes"),
         )
     again = saved is not shown
     view = replace(view, old=_old(saved), new=_new(target), undo=_undo(opened, saved), applied=True)
