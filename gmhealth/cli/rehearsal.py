@@ -82,10 +82,13 @@ def rehearse(parts: Parts, job: Job, stop: Stop, on: Count = no_count) -> Rehear
 
 
 def games_after(parts: Parts, last: EntryId, games: Iterable[str]) -> list[str]:
-    """Those of `games` that have newer events, strictly after `last`."""
+    """Those of `games` that have newer events, strictly after `last`, which were consumed: nobody will run them again.
+
+    What is still unread comes after the replay, as it should.
+    """
     wanted = set(games)
     found: set[str] = set()
-    for entry in parts.look.forward(parts.keys.source, last):
+    for entry in parts.look.forward(parts.keys.source, last, parts.ledger.found().entry_id):
         if found == wanted:
             break
         event = decode(entry)

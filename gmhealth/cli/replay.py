@@ -101,7 +101,7 @@ def _planned(view: ReplayView) -> Iterator[Part]:
         ("games", f"{len(view.games):,} with a row, {view.unknown_games:,} without"),
         ("statuses", f"{changes:,} games would have another one" if changes else "none would change"),
         ("snapshots", f"{view.snapshots:,} would be sent"),
-        ("stale", _stale(view) if view.stale else "none: no game has newer events after the range"),
+        ("stale", _stale(view) if view.stale else "none: no game has newer events that were consumed"),
     ]
     yield Facts("Replay (dry run: nothing was written)", pairs)
     if view.games:

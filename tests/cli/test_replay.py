@@ -189,7 +189,7 @@ def test_where_none_would_change_it_does_not_ask(run: Run, redis_client: redis.R
 def test_rows_that_would_end_up_stale_are_named_and_it_goes_on_only_with_yes(
     run: Run, redis_client: redis.Redis, pg: psycopg.Connection, five: list[str]
 ) -> None:
-    append(redis_client, event("game-2", "inspect_unhealthy"))
+    redis_client.set(OFFSET, append(redis_client, event("game-2", "inspect_unhealthy")))
     before = dump(redis_client, pg)
     words = ("replay", "--from-id", "1000-0", "--to-id", "3000-0")
     told = run(*words, code=4).stderr
@@ -198,6 +198,18 @@ def test_rows_that_would_end_up_stale_are_named_and_it_goes_on_only_with_yes(
     assert "newer events of game-2" in run(*words, "--dry-run").stdout
     run(*words, "--yes")
     assert game(pg, "game-2").engine_health == "probe_failed"
+
+
+def test_what_is_still_unread_comes_after_the_replay_and_leaves_nothing_stale(
+    run: Run, redis_client: redis.Redis, pg: psycopg.Connection, five: list[str]
+) -> None:
+    redis_client.set(OFFSET, last_id(redis_client))
+    append(redis_client, event("game-2", "inspect_unhealthy"))
+    words = ("replay", "--from-id", "1000-0", "--to-id", "5000-0")
+    assert "no game has newer events that were consumed" in run(*words, "--dry-run").stdout
+    run(*words)
+    run("consume", "--once")
+    assert game(pg, "game-2").engine_health == "inspect_unhealthy"
 
 
 def test_a_rate_is_kept_without_changing_what_is_done(run: Run, redis_client: redis.Redis, five: list[str]) -> None:
