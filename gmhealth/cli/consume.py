@@ -105,10 +105,14 @@ def _metrics(settings: Settings, where: Servers, pulse: Pulse) -> Iterator[list[
 
 
 def _unread(parts: Parts) -> Unread:
+    from gmhealth.adapters.redis_connection import hang_up
     from gmhealth.cli.lag import standing
     from gmhealth.observability.lag_watch import Unread
 
-    found = standing(parts)
+    try:
+        found = standing(parts)
+    finally:
+        hang_up(parts.redis)  # until the next scrape, which may be a minute, servers and proxies end what idles
     return Unread(found.saved.entry_id, found.lag.entries, found.lag.seconds)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -143,12 +143,12 @@ def retry(
     with session(ctx, "dead-letter") as opened:
         from gmhealth.cli.letters import retry_all, why_not
 
-        chosen = _chosen(opened, ids, every)
+        chosen = list(_chosen(opened, ids, every))
         left = {letter.letter_id: why for letter in chosen if (why := why_not(letter))}
         ready = [letter for letter in chosen if letter.letter_id not in left]
         if ready:
             where = f"{opened.settings.health_stream} on {opened.target.redis}"
-            confirm(f"Append {len(ready):,} entries to {where}?", yes=yes)
+            confirm(opened, f"Append {len(ready):,} entries to {where}?", yes=yes)
         done = retry_all(opened, ready, left)
         _show_done(opened, output, "Retried", "as entry", done, left)
 
@@ -163,20 +163,20 @@ def purge(
     gmhealth dead-letter purge --all --yes
     """
     with session(ctx, "dead-letter") as opened:
-        chosen = _chosen(opened, ids, every)
+        chosen = {letter.letter_id: letter.reason for letter in _chosen(opened, ids, every)}
         if chosen:
             where = f"{opened.parts.keys.dead_letters} on {opened.target.redis}"
-            confirm(f"Delete {len(chosen):,} dead letters of {where} for good?", yes=yes)
-        opened.parts.letters.delete([letter.letter_id for letter in chosen])
-        _show_done(opened, output, "Deleted", "reason", {each.letter_id: each.reason for each in chosen}, {})
+            confirm(opened, f"Delete {len(chosen):,} dead letters of {where} for good?", yes=yes)
+        opened.parts.letters.delete(chosen)
+        _show_done(opened, output, "Deleted", "reason", chosen, {})
 
 
-def _chosen(opened: Session, ids: list[str] | None, every: bool) -> list[DeadLetter]:
+def _chosen(opened: Session, ids: list[str] | None, every: bool) -> Iterable[DeadLetter]:
     from gmhealth.cli.letters import one
 
     if bool(ids) == every:
         raise ConfigError("it takes IDs or --all, and not both", hint="`gmhealth dead-letter list` shows the IDs")
-    return list(opened.parts.letters.all()) if every else [one(opened, each) for each in dict.fromkeys(ids or ())]
+    return opened.parts.letters.all() if every else [one(opened, each) for each in dict.fromkeys(ids or ())]
 
 
 def _show_done(

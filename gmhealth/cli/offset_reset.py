@@ -58,9 +58,8 @@ def reset(
         view = plan(opened, saved, state, target)
         if output is Output.TABLE or not (dry_run or yes):
             tell(*_plan(view))
-        parts.rows.close()  # a session may not idle while a person thinks
         if not dry_run and view.direction != "nowhere":
-            confirm("Move the offset?", yes=yes)
+            confirm(opened, "Move the offset?", yes=yes)
             view = move(opened, saved, target, view, reason=reason, yes=yes)
         show(view, output, *_result(view, opened.command("offset", "show")))
 

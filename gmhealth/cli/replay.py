@@ -69,15 +69,14 @@ def replay(
         if dry_run:
             show(view, output, *_planned(view), f"next: {replaying.next_step(opened, wanted)}")
             return
-        opened.parts.rows.close()  # a session may not idle while a person thinks
-        _ask(view, yes=yes)
+        _ask(opened, view, yes=yes)
         view = replaying.run(opened, view, job, wishes)
         show(view, output, *_done(opened, view))
         if view.resume:
             raise typer.Exit(INTERRUPTED)
 
 
-def _ask(view: ReplayView, *, yes: bool) -> None:
+def _ask(opened: Session, view: ReplayView, *, yes: bool) -> None:
     if view.stale and not yes:
         raise Refused(
             f"rows would end up stale, nothing was changed: {_stale(view)}",
@@ -88,7 +87,7 @@ def _ask(view: ReplayView, *, yes: bool) -> None:
         rows = [(game.game_id, game.status, game.status_after) for game in changes]
         title = "The replay would change these statuses, and nothing may set them right again"
         tell(Grid(title, ("game", "status now", "after it"), rows))
-        confirm("Go ahead? (--health-only would leave the statuses alone)", yes=yes)
+        confirm(opened, "Go ahead? (--health-only would leave the statuses alone)", yes=yes)
 
 
 def _planned(view: ReplayView) -> Iterator[Part]:

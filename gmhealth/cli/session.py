@@ -48,6 +48,13 @@ class Session:
         """A command line to run next, on the same servers; it can be pasted, whatever the words hold."""
         return " ".join([program(), *map(shell_word, [*self.given.again(), *map(str, words)])])
 
+    def let_go(self) -> None:
+        """Close the connections, which the next command opens again: servers and proxies end what idles for long."""
+        from gmhealth.adapters.redis_connection import hang_up
+
+        self.parts.rows.close()
+        hang_up(self.parts.redis)
+
 
 @contextmanager
 def session(ctx: typer.Context, role: str, **options: Any) -> Iterator[Session]:
@@ -59,7 +66,7 @@ def session(ctx: typer.Context, role: str, **options: Any) -> Iterator[Session]:
         yield Session(ctx.obj, settings, where, parts)
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def confirm(opened: Session, question: str, *, yes: bool) -> None:
     """Ask on a terminal; elsewhere only `--yes` is an answer. Raises `Refused` (nothing was changed)."""
     from gmhealth.cli.render import interactive, say
 
@@ -70,6 +77,7 @@ def confirm(question: str, *, yes: bool) -> None:
             "this needs a confirmation, and there is no terminal to ask on; nothing was changed",
             hint="add --yes to go ahead",
         )
+    opened.let_go()
     try:
         typer.echo(f"{safe(question)} [y/N] ", nl=False, err=True)
         answer = sys.stdin.readline()

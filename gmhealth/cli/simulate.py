@@ -67,7 +67,7 @@ def simulate(
             return
         if opened.servers.embedded is None:
             where = f"{opened.settings.health_stream} on {opened.target.redis}"
-            confirm(f"Append {count:,} simulated {event} to {where}?", yes=yes)
+            confirm(opened, f"Append {count:,} simulated {event} to {where}?", yes=yes)
         # To open a session takes longer than what is measured; one that idles between appends would be ended.
         held = opened.parts.games.held() if wait and count == 1 else nullcontext()
         trace = Trace(opened.parts, game_id)

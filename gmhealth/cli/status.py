@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gmhealth.cli.views.checkup import StatusView
 
 COUNTED: Final = 10_000
+IDLE_S: Final = 10.0
+"""A connection that is not used for so long is not kept."""
 
 
 def status(
@@ -73,7 +75,7 @@ def _draw_on(opened: Session, games: int, interval: float) -> None:
                 draw(*_parts(opened, _look(opened, games, looks)))
             except Unavailable as error:
                 draw(Facts("gmhealth", [("state", "unknown"), ("error", error), ("next", error.hint)]))
-            time.sleep(interval)
+            _pause(opened, interval)
 
 
 def _print_on(opened: Session, games: int, interval: float, output: Output) -> None:
@@ -87,7 +89,13 @@ def _print_on(opened: Session, games: int, interval: float, output: Output) -> N
             typer.echo(as_json(view) if output is Output.JSON else _line(view))
         except Unavailable as error:
             say(str(error))
-        time.sleep(interval)
+        _pause(opened, interval)
+
+
+def _pause(opened: Session, interval: float) -> None:
+    if interval >= IDLE_S:
+        opened.let_go()
+    time.sleep(interval)
 
 
 def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -182,8 +183,9 @@ def test_a_question_shows_what_it_names_as_text(
 
     monkeypatch.setattr("gmhealth.cli.render.interactive", lambda: True)
     monkeypatch.setattr("gmhealth.cli.session.sys.stdin", _Answers("n\n"))
+    session: Any = SimpleNamespace(let_go=lambda: None)
     with pytest.raises(Refused):
-        confirm(HOSTILE, yes=False)
+        confirm(session, HOSTILE, yes=False)
     harmless(capsys.readouterr().err)
 
 

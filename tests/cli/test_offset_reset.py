@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
 import redis
 
 from gmhealth.cli import offset_move
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, Terminal, finish
 from tests.cli.world import AUDIT, OFFSET, STREAM, append, dump, event
+from tests.eventually import eventually
 from tests.games import add_game
 
 EVENT = event("game-a", "probe_failed")
@@ -117,6 +119,26 @@ def test_a_dry_run_changes_nothing(
     before = dump(redis_client, pg)
     run("offset", "reset", "--to-start", "--dry-run")
     assert dump(redis_client, pg) == before
+
+
+def test_while_a_person_thinks_no_connection_idles(
+    terminal: Terminal, redis_client: redis.Redis, redis_url: str, pg: psycopg.Connection, ten: int
+) -> None:
+    """A proxy or a server ends what idles for a minute, and the command would fail on it."""
+    child = terminal("offset", "reset", "--to-end", "--reason", "test")
+    child.expect(r"Move the offset\? \[y/N\]")
+    database = dict(parse_qsl(urlsplit(redis_url).query))["db"]
+
+    def ours_on_redis() -> list[str]:
+        clients = [each for each in redis_client.client_list() if each["db"] == database]
+        return [each["name"] for each in clients if each["name"].startswith("gmhealth-")]
+
+    eventually(lambda: not ours_on_redis())
+    ours = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'gmhealth %'"
+    eventually(lambda: pg.execute(ours).fetchone() is None)
+    child.sendline("y")
+    finish(child, 0)
+    assert saved(redis_client) == f"{ten + 9000}-0"
 
 
 def test_off_a_terminal_it_needs_yes(run: Run, redis_client: redis.Redis, ten: int) -> None:
@@ -252,7 +274,7 @@ def test_the_end_is_where_it_is_when_a_live_consumer_has_passed_the_one_that_was
 def test_it_gives_up_on_an_offset_that_never_stands_still(run: Run, ten: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gmhealth.adapters.redis_reset.RedisReset.apply", lambda *_: False)
     monkeypatch.setattr(offset_move, "TRIES", 3)
-    assert "look again" in run("offset", "reset", "--to-end", "--yes", code=4).stderr
+    assert "stop it first" in run("offset", "reset", "--to-end", "--yes", code=4).stderr
 
 
 @pytest.mark.parametrize("garbage", [b"$", b"", b"\xff\x1b[2J"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -60,7 +61,7 @@ def test_a_daemon_counts_what_it_did(url: str, redis_client: redis.Redis, pg: ps
         assert urllib.request.urlopen(url.replace("metrics", probe)).status == 200
 
 
-def test_a_scrape_is_a_client_of_its_own(url: str, redis_client: redis.Redis) -> None:
+def test_a_scrape_is_a_client_of_its_own_and_gone_after_it(url: str, redis_client: redis.Redis) -> None:
     eventually(lambda: _samples(url)["gmhealth_stream_up"] == 1)
     database = str(redis_client.client_info()["db"])
 
@@ -68,7 +69,17 @@ def test_a_scrape_is_a_client_of_its_own(url: str, redis_client: redis.Redis) ->
         names = [each["name"] for each in redis_client.client_list() if each["db"] == database]
         return sorted(name.split("-")[1] for name in names if name.startswith("gmhealth-"))
 
-    eventually(lambda: roles() == ["consume", "metrics"])
+    with ThreadPoolExecutor(1) as threads:
+
+        def met() -> bool:
+            scrape = threads.submit(_samples, url)
+            found = [roles()]
+            while not scrape.done():
+                found.append(roles())
+            return ["consume", "metrics"] in found
+
+        eventually(met)
+    eventually(lambda: roles() == ["consume"])
 
 
 def test_a_port_that_is_taken_ends_the_command(url: str, environ: dict[str, str]) -> None:
