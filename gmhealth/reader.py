@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from gmhealth.core.batch_size import next_limit
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import Decoded, HealthEvent, decode_all
-from gmhealth.errors import GmhealthError
+from gmhealth.errors import GmhealthError, Unavailable
 from gmhealth.ports import Read, Stream
 
 BATCH_BYTES: Final = 32 * 2**20
@@ -53,6 +52,7 @@ class Reader:
         self._limit = next_limit((), most_entries=batch_size, most_bytes=BATCH_BYTES)
         self._last: Reading | None = None
         self._next: Reading | None = None
+        self._failed: Unavailable | None = None
 
     def read(self, after: EntryId, *, wait: bool = True) -> Reading:
         """Read what comes strictly after `after`; without `wait`, what is there by now."""
@@ -63,12 +63,21 @@ class Reader:
         return reading
 
     def read_ahead(self) -> None:
-        """Read what follows the last read, if there is more; what fails is left for `read` to meet."""
+        """Read what follows the last read, if there is more; what fails is left for `check`, or for `read` to meet."""
         last = self._last
         if last is not None and last.full:
             after = EntryId.parse(last.read.entries[-1][0]) or last.after
-            with suppress(GmhealthError):
+            try:
                 self._next = self._read(after, 0, ahead=True)
+            except Unavailable as error:
+                self._failed = error
+            except GmhealthError:
+                pass
+
+    def check(self) -> None:
+        """Raise what reading ahead failed with: whoever answers next may be another server, which lacks entries."""
+        if (failed := self._failed) is not None:
+            raise failed
 
     def decode_ahead(self) -> None:
         """Decode what was read ahead."""
@@ -77,7 +86,7 @@ class Reader:
 
     def forget(self) -> None:
         """Drop what was read ahead."""
-        self._last = self._next = None
+        self._last = self._next = self._failed = None
 
     def _read(self, after: EntryId, block_ms: int, *, ahead: bool) -> Reading:
         limit = self._limit

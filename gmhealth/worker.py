@@ -329,6 +329,7 @@ class Worker:
     def _forget(self, events: Iterable[HealthEvent]) -> None:
         """A lost COMMIT answer may hide a swap that happened: say everything again (I3)."""
         games = {event.game_id for event in events}
+        self._reader.check()
         self._writer.forget(games)
         for game_id in games:
             self._emitted.pop(game_id, None)

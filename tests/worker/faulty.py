@@ -62,6 +62,17 @@ def once_before(name: str, act: Callable[[], object]) -> Callable[[Crossing], No
     return visit
 
 
+def raising(error: Exception, name: str, when: When) -> Callable[[Crossing], None]:
+    """A visitor that raises on one side of the first call of this name."""
+    waiting = [error]
+
+    def visit(crossing: Crossing) -> None:
+        if waiting and (crossing.name, crossing.when) == (name, when):
+            raise waiting.pop()
+
+    return visit
+
+
 class Boundaries:
     """Counts the calls over all ports of a worker; `visit` is called on both sides of each, and one may fail.
 

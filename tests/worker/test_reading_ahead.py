@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from gmhealth.core.continuity import StreamBehind, StreamReplaced
 from gmhealth.errors import Unavailable
-from gmhealth.notices import BatchDone, Recovered, Waiting
+from gmhealth.notices import BatchDone
 from tests.games import add_game, game
-from tests.worker.faulty import Boundaries, Crossing, When
+from tests.streams import everything, restore
+from tests.worker.faulty import Boundaries, Crossing, When, once_before
 from tests.worker.scene import QUICK, Scene
 
 
@@ -55,25 +59,46 @@ def test_a_reset_meanwhile_has_what_was_read_ahead_dropped(scene: Scene) -> None
     assert [one.occurred_at_ms for one in scene.snapshots()] == [1, 2, 3, 4, 8]
 
 
-def test_what_fails_ahead_is_met_again_when_its_turn_comes(scene: Scene) -> None:
+def test_what_fails_ahead_is_met_once_the_rows_are_written(scene: Scene) -> None:
     a_backlog(scene, 6)
     reads: list[str] = []
 
     def visit(crossing: Crossing) -> None:
         if (crossing.name, crossing.when) == ("stream.read", When.BEFORE):
             reads.append(boundaries.names[-2])
-            if len(reads) in (2, 3):
+            if len(reads) == 2:
                 raise Unavailable("away")
 
     boundaries = Boundaries(visit=visit)
     actor = scene.actor(boundaries)
-    actor.worker.step()
-    assert scene.offset() == "4-0"
-    assert not [notice for notice in actor.notices if isinstance(notice, Waiting | Recovered)]
-    try:
+    with pytest.raises(Unavailable):
         actor.worker.step()
-    except Unavailable:
-        actor.rest()
-    assert reads == ["ledger.saved", "rows.write", "rows.lock", "ledger.saved", "rows.lock"]
+    assert scene.offset() is None
+    actor.rest()
+    assert reads[:2] == ["ledger.saved", "rows.write"]
     assert scene.offset() == "6-0"
     assert game(scene.pg).engine_health == "healthy"
+    assert [one.occurred_at_ms for one in scene.snapshots()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_failover_that_reading_ahead_met_is_not_passed_over_by_the_commit(scene: Scene) -> None:
+    """Or the offset would lie beyond what the promoted server has, and all of it would be run again (I9, I10)."""
+    a_backlog(scene, 2)
+    actor = scene.actor()
+    actor.rest()
+    before = everything(scene.redis)
+    for at in range(3, 9):
+        scene.event(f"{at}-0", "game-a", "probe_failed" if at % 2 else "container_started", at)
+
+    def fails_over() -> None:
+        restore(scene.redis, before)
+        raise Unavailable("away")
+
+    actor.boundaries.visit = once_before("rows.write", lambda: setattr(actor.boundaries, "visit", ahead))
+    ahead = once_before("stream.read", fails_over)
+    with pytest.raises(Unavailable):
+        actor.worker.step()
+    actor.rest()
+    assert scene.offset() == "2-0"
+    assert not [notice for notice in actor.notices if isinstance(notice, StreamBehind | StreamReplaced)]
+    assert [one.occurred_at_ms for one in scene.snapshots()] == [1, 2, 3, 4, 5, 6]
