@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from gmhealth.core.batch_size import MOST_ENTRIES
 from gmhealth.errors import ConfigError
 
 PREFIX: Final = "GMHEALTH_"
@@ -78,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     health_stream: Annotated[str, Meta(min_length=1, description="stream of health events")] = "runtime:health_events"
     lobby_stream: Annotated[str, Meta(min_length=1, description="stream of snapshots")] = "gm:lobby_events"
     key_prefix: Annotated[str, Meta(description="before the keys of offset, dead letters and audit")] = "gamemaster:"
-    batch_size: Annotated[int, Meta(ge=1, le=100_000, description="most entries in one batch")] = 10_000
+    batch_size: Annotated[int, Meta(ge=1, le=MOST_ENTRIES, description="most entries in one batch")] = 10_000
     rerun_seconds: Annotated[
         int, Meta(ge=0, le=86_400, description="how much to run again after a failover of PostgreSQL; 0 for nothing")
     ] = 60

@@ -15,6 +15,7 @@ from typing import Final
 
 from gmhealth.commits import Commits
 from gmhealth.core.backoff import Backoff
+from gmhealth.core.batch_size import MOST_ENTRIES
 from gmhealth.core.continuity import Break, Place, examine
 from gmhealth.core.debounce import remember
 from gmhealth.core.entry import START, EntryId
@@ -211,7 +212,7 @@ class Worker:
         left = EntryId.parse(saved.committed or "") or START
         if not self._job.moves_offset or saved.entry_id <= left:
             return
-        for event in events_between(self._stream, left, saved.entry_id, self._job.batch_size):
+        for event in events_between(self._stream, left, saved.entry_id, MOST_ENTRIES):
             if EFFECTS[event.type].transition is not None:
                 self._owed[event.game_id] = event.occurred_at_ms
 

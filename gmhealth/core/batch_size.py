@@ -7,6 +7,8 @@ from typing import Final
 
 from gmhealth.core.entry import Entry
 
+MOST_ENTRIES: Final = 100_000
+"""No batch may be larger, whatever it is set to: another worker's, too, ends within so many entries."""
 FIRST: Final = 100
 """Asked for while nothing is known of how large this stream's entries are."""
 GROWTH: Final = 4

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from gmhealth import reader
+from gmhealth import reader, worker
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
@@ -15,7 +15,7 @@ from gmhealth.job import Job
 from gmhealth.ports import Saved
 from tests.games import add_game
 from tests.ledger_keys import KEYS
-from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When
+from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, raising
 from tests.worker.scene import Actor, Scene
 
 UNREPORTED = Snapshot("game-a", 7, "engine_unreachable", "oom", 1)
@@ -73,12 +73,28 @@ def test_whatever_fails_as_it_follows(orphaned: Scene, at: int) -> None:
     assert orphaned.snapshots() == [UNREPORTED]
 
 
-def test_it_looks_at_no_more_than_one_batch(orphaned: Scene) -> None:
-    add_game(orphaned.pg, "game-b")
+def test_it_looks_at_no_more_than_any_batch_has(orphaned: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "MOST_ENTRIES", 2)
+    add_game(orphaned.pg, "game-b", health="oom")
     orphaned.event("3-0", "game-b", "container_oom", 3)
     orphaned.reset("3-0")
-    orphaned.actor(job=Job(batch_size=2, block_ms=1)).rest()
+    orphaned.actor().rest()
     assert orphaned.snapshots() == [UNREPORTED]
+
+
+def test_the_dead_ones_batch_may_have_been_larger_than_ours(scene: Scene) -> None:
+    for number in range(1, 10):
+        scene.event(f"{number}-0", "game-x", "probe_failed", 1)
+    add_game(scene.pg)
+    scene.event("10-0", "game-a", "container_oom", 1)
+    dead = scene.actor(Boundaries(visit=raising(Crash(), "ledger.commit", When.BEFORE)), job=Job(block_ms=1))
+    with pytest.raises(Crash):
+        dead.worker.step()
+    dead.die()
+    scene.wait_until_alone()
+    scene.reset("10-0")
+    scene.actor(job=ONE_BY_ONE).rest()
+    assert scene.snapshots() == [UNREPORTED]
 
 
 def test_it_looks_at_large_entries_in_pages(orphaned: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
