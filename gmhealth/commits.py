@@ -28,6 +28,7 @@ class Commits:
         dead_letters: Sequence[InvalidEntry] = (),
         *,
         read: bool = False,
+        beside: bool = False,
     ) -> Commit:
         """Make one that applies after `fence` only (None: nothing was ever saved). `read`: `offset` is an entry's."""
         self._made += 1
@@ -38,7 +39,7 @@ class Commits:
             snapshots=snapshots,
             dead_letters=dead_letters,
             tail=self._failover.tail,
-            replay=not self._job.moves_offset,
+            beside=beside or not self._job.moves_offset,
         )
 
     def as_they_are(self, games: Mapping[str, int]) -> list[Snapshot]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gmhealth.core.continuity import Place
 from gmhealth.core.entry import START, EntryId
@@ -11,6 +12,9 @@ from gmhealth.core.tail import Recent, Tail
 from gmhealth.job import Job
 from gmhealth.notices import RolledBack
 from gmhealth.ports import Rows, Saved, Stream
+
+WORKERS: Final = 16
+"""Their last commits are remembered: each process is another one, and a standby may see many come and go."""
 
 
 class Failover:
@@ -21,6 +25,7 @@ class Failover:
         self._recent = Recent(job.rerun_ms)
         self.lost: dict[str, int] = {}  # what Lobby was told by us and is to be told again, as nobody else knows of it
         self._seen: tuple[str | None, str | None] = None, None  # the offset and the mark that the tail goes with
+        self._numbers: dict[str, int] = {}  # of the last commit that was seen of each worker
         self._offset = START  # the last that was seen, also while another worker moves it
         self._replayed_on = ""  # the timeline that a replay, which has no tail, began on
 
@@ -57,9 +62,9 @@ class Failover:
 
         So one that stands by can tell, whose own commits are long overwritten. What it had told itself is then `lost`.
         """
-        (text, mark), (now, then) = self._seen, worker_and_number(saved.mark)
-        name, last = worker_and_number(mark)
-        if not self._job.moves_offset or not name or now != name or then >= last:
+        (text, mark), (name, number) = self._seen, worker_and_number(saved.mark)
+        known = self._job.moves_offset and name in self._numbers
+        if not known or saved.mark == mark or number > self._numbers[name]:
             return None
         self.lost |= self.untold()
         return RolledBack(text, saved.text, len(self.lost))
@@ -76,20 +81,30 @@ class Failover:
 
     def watch(self, saved: Saved, offset: EntryId) -> None:
         """Take note of what Redis has `saved`, before anything after `offset` is applied."""
-        now, self._offset = (saved.text, saved.mark), saved.entry_id
-        if now != self._seen or self._recent.tail is None:
+        self._offset = saved.entry_id
+        if (saved.text, saved.mark) != self._seen or self._recent.tail is None:
             moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
             timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
             since = saved.entry_id if saved.tail is None or moved else saved.tail.since
             self._recent.begin(Tail(timeline, since), offset, self._clock_ms())
-            self._seen = now
+            self._see(saved)
         elif not self.of_postgres:
             self._recent.pass_time(offset, self._clock_ms())
 
     def applied(self, saved: Saved, told: Mapping[str, int]) -> None:
         """Take note of our own commit, which `told` the new statuses of these games."""
-        self._seen, self._offset = (saved.text, saved.mark), saved.entry_id
+        self._offset = saved.entry_id
+        self._see(saved)
         self._recent.tell(told)
+
+    def _see(self, saved: Saved) -> None:
+        self._seen = saved.text, saved.mark
+        name, number = worker_and_number(saved.mark)
+        self._numbers.pop(name, None)
+        if name:
+            self._numbers[name] = number
+        if len(self._numbers) > WORKERS:
+            del self._numbers[next(iter(self._numbers))]
 
     def begin(self, tail: Tail) -> None:
         """Take it that nothing was applied lately: go on with `tail`, which is empty as yet."""
@@ -109,11 +124,12 @@ class Failover:
         A promoted Redis may lack entries of it while no commit was lost. They happened, so they are applied; but this
         stream ends before them or counts others, and would be taken for another one.
         """
-        if self._job.moves_offset and before.offset != START and not self._has(after) and self._has(before):
+        if self._job.moves_offset and before.offset != START and not self.has(after) and self.has(before):
             return Place(min(after.offset, self._stream.state().last_generated))
         return after
 
-    def _has(self, place: Place) -> bool:
+    def has(self, place: Place) -> bool:
+        """Whether the entry at `place` still is in the stream; True at its beginning, where none is."""
         return self._stream.read_range(place.offset, place.offset, 1).unbroken
 
     def _first_after(self, offset: EntryId) -> EntryId:

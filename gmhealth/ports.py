@@ -86,9 +86,9 @@ class Stream(Protocol):
 class Commit:
     """All that one batch sends to Redis.
 
-    `fence`: what this batch was read after. `replay`: the fence is the mark alone, as the offset is
-    for others to move. `offset`: the new one, or None to leave it. `mark` is new for every attempt. `tail` is
-    not saved for a replay, which no failover would run again.
+    `fence`: what this batch was read after. `beside`: it is sent beside the turn of whoever moves the offset, by a
+    replay or a standby: the fence is the mark alone, and what that one left stays: its offset, and its `tail`.
+    `offset`: the new one, or None to leave it. `mark` is new for every attempt.
     """
 
     fence: Saved
@@ -97,7 +97,7 @@ class Commit:
     snapshots: Sequence[Snapshot]
     dead_letters: Sequence[InvalidEntry]
     tail: Tail | None = None
-    replay: bool = False
+    beside: bool = False
 
 
 class Dropped(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gmhealth.commits import Commits
 from gmhealth.failover import Failover
 from gmhealth.notices import Observer
@@ -13,22 +15,20 @@ class Lookout:
 
     def __init__(self, ledger: Ledger, failover: Failover, commits: Commits, observe: Observer) -> None:
         self._ledger, self._failover, self._commits, self._observe = ledger, failover, commits, observe
-        self._told_again = ""  # the mark of the last commit that did, whose answer may have been lost
+        self._tellings: set[str] = set()  # the marks of commits that told again, whose answers may have been lost
 
-    def look(self) -> Saved:
+    def look(self, saved: Saved) -> None:
         """Look at the last commit; what Redis lost of ours is told again. Raises `Unavailable`: call again."""
-        saved = self._ledger.saved()
         self.settle(saved)
         self.notice(saved)
+        self._failover.watch(saved, saved.entry_id)
         if self._failover.lost:
             self._tell_again(saved)
-        self._failover.watch(saved, saved.entry_id)
-        return saved
 
     def settle(self, saved: Saved) -> None:
         """Take note if telling it again was applied after all, though the answer was lost (I5)."""
-        if saved.mark == self._told_again:
-            self._failover.take_lost()
+        if saved.mark in self._tellings:
+            self._told_again(saved)
 
     def notice(self, saved: Saved) -> None:
         """Say so if Redis went back in time."""
@@ -40,7 +40,13 @@ class Lookout:
 
         No snapshot comes after a newer one for it: whoever commits since the rows were loaded leaves another mark.
         """
-        commit = self._commits.make(saved, None, self._commits.as_they_are(self._failover.lost))
-        self._told_again = commit.mark
+        snapshots = self._commits.as_they_are(self._failover.lost)
+        commit = self._commits.make(saved, None, snapshots, beside=True)
+        self._tellings.add(commit.mark)
         if not isinstance(self._ledger.commit(commit), Saved):
-            self._failover.take_lost()
+            self._told_again(replace(saved, mark=commit.mark))
+
+    def _told_again(self, saved: Saved) -> None:
+        """It may be lost once more: it is kept in view as what was told for the first time."""
+        self._failover.applied(saved, self._failover.take_lost())
+        self._tellings.clear()

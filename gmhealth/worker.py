@@ -175,11 +175,27 @@ class Worker:
             if self._saved is not None:  # we had it: perhaps our own lost session has it, for some seconds more
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
-        saved = self._lookout.look()  # a standby is one only while both servers answer
+        saved = self._ledger.saved()  # a standby is one only while both servers answer
+        if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
+            self._applied(self._unsettled)
+            self._unsettled = None
+        self._failover.lost |= self._take_unknown()
+        self._lookout.look(saved)
         if not self._standing_by:
             self._observe(Standby(holder))
         self._standing_by = True
         self._observe(Idle(saved.entry_id))
+
+    def _take_unknown(self) -> dict[str, int]:
+        """What is owed of games that nobody but us knows of (I3): not of the batch in hand, which others can read.
+
+        Unless Redis lost it, as it may at any time, or it was trimmed.
+        """
+        owed, hand, known = self._owed, self._hand, set[str]()
+        if owed and hand is not None and self._failover.has(self._place) and self._failover.has(hand.after):
+            known = {event.game_id for event in hand.decoded.events}
+        self._owed = {game_id: at for game_id, at in owed.items() if game_id in known}
+        return {game_id: at for game_id, at in owed.items() if game_id not in known}
 
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
@@ -313,6 +329,7 @@ class Worker:
         began = perf_counter()
         plan, lost_races = self._writer.write(events, self._emitted, self._owed, self._reader.read_ahead)
         batch.seconds["write"] = perf_counter() - began
+        self._reader.check()
         commit = self._commits.make(
             self._saved,
             batch.after.offset if self._job.moves_offset else None,
@@ -330,7 +347,6 @@ class Worker:
     def _forget(self, events: Iterable[HealthEvent]) -> None:
         """A lost COMMIT answer may hide a swap that happened: say everything again (I3)."""
         games = {event.game_id for event in events}
-        self._reader.check()
         self._writer.forget(games)
         for game_id in games:
             self._emitted.pop(game_id, None)

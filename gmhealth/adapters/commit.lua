@@ -3,7 +3,7 @@
 -- KEYS  1 offset  2 mark of the last commit  3 stream of snapshots  4 stream of dead letters
 --       5 how many dead letters were ever dropped
 -- ARGV  1 how it is fenced           "fenced": apply only while offset and mark are as in 2 and 3; "marked": only
---                                    while the mark is, as a replay leaves the offset to others
+--                                    while the mark is, as a replay and a standby leave the offset to others
 --       2 expected offset            "" for none saved
 --       3 expected mark              "" for none; without it a commit that was held up on its way would apply once
 --                                    the offset has been reset and has come back

@@ -149,7 +149,7 @@ def _read_tail(text: str) -> Tail | None:
 
 def _head(commit: Commit) -> tuple[str, ...]:
     return (
-        "marked" if commit.replay else "fenced",
+        "marked" if commit.beside else "fenced",
         commit.fence.text or "",
         commit.fence.mark or "",
         "" if commit.offset is None else str(commit.offset),

@@ -73,7 +73,7 @@ def test_a_replay_is_fenced_on_the_mark_alone(ledger: RedisLedger, redis_client:
     assert ledger.commit(COMMIT) is None
     fence = ledger.saved()
     redis_client.set(KEYS.offset, "7-0")
-    replay = Commit(fence, None, "replay#1", SNAPSHOTS, [], replay=True)
+    replay = Commit(fence, None, "replay#1", SNAPSHOTS, [], beside=True)
     assert ledger.commit(replay) is None
     assert ledger.saved() == Saved("7-0", "replay#1", EntryId(7, 0), committed="5-1")
     before = everything(redis_client)
@@ -129,7 +129,7 @@ def test_an_offset_that_came_back_is_not_the_one_that_was_read(ledger: RedisLedg
     [
         pytest.param({"offset": EntryId(6, 0)}, "6-0", id="a batch"),
         pytest.param({"offset": None}, "7-7", id="a repair, after the offset was moved"),
-        pytest.param({"offset": None, "replay": True}, "5-1", id="a replay, which is none of the consumer's batches"),
+        pytest.param({"offset": None, "beside": True}, "5-1", id="a replay, which is none of the consumer's batches"),
     ],
 )
 def test_the_offset_that_a_consumer_left_is_told_from_where_it_was_moved_to(
@@ -158,14 +158,14 @@ def test_the_mark_tells_which_commit_was_the_last_one_applied(ledger: RedisLedge
 
 
 @pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark, KEYS.snapshots, KEYS.dead_letters, KEYS.dropped])
-@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("beside", [False, True])
 def test_a_key_of_another_type_leaves_nothing_written(
-    ledger: RedisLedger, redis_client: redis.Redis, key: str, replay: bool
+    ledger: RedisLedger, redis_client: redis.Redis, key: str, beside: bool
 ) -> None:
     redis_client.rpush(key, "somebody else's")
     before = everything(redis_client)
     with pytest.raises(Unusable, match="WRONGTYPE") as caught:
-        ledger.commit(replace(COMMIT, replay=replay))
+        ledger.commit(replace(COMMIT, beside=beside))
     assert "names of the streams" in caught.value.hint
     assert everything(redis_client) == before
 
@@ -269,7 +269,7 @@ def test_the_tail_is_saved_by_a_batch_and_kept_by_a_replay(ledger: RedisLedger) 
     tail = Tail("7/00000001", EntryId(3, 1))
     assert ledger.commit(replace(COMMIT, tail=tail)) is None
     assert (ledger.saved().mark, ledger.saved().tail) == (COMMIT.mark, tail)
-    replay = Commit(ledger.saved(), None, "replay#1", [], [], Tail("7/00000002", EntryId(4, 0)), replay=True)
+    replay = Commit(ledger.saved(), None, "replay#1", [], [], Tail("7/00000002", EntryId(4, 0)), beside=True)
     assert ledger.commit(replay) is None
     assert (ledger.saved().mark, ledger.saved().tail) == ("replay#1", tail)
     assert ledger.commit(replace(COMMIT, fence=ledger.saved(), mark="worker#2")) is None

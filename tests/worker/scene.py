@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -178,3 +178,21 @@ class Scene:
 
 def _values(fields: list[bytes]) -> list[str]:
     return [value.decode(errors="replace") for value in fields[1::2]]
+
+
+def takes_over(actor: Actor) -> None:
+    """Let it try until it has the lock."""
+
+    def active() -> bool:
+        actor.worker.step()
+        return any(isinstance(notice, Active) for notice in actor.notices)
+
+    eventually(active)
+
+
+@contextmanager
+def lock_held(scene: Scene) -> Iterator[None]:
+    """Somebody else holds the writer's lock."""
+    scene.pg.execute("SELECT pg_advisory_lock(hashtextextended('offset', 0))")
+    yield
+    scene.pg.execute("SELECT pg_advisory_unlock_all()")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -15,41 +13,11 @@ from gmhealth.job import Job
 from gmhealth.notices import Active, Idle, RolledBack, Standby
 from tests.eventually import eventually
 from tests.games import add_game, game
-from tests.streams import everything, restore
-from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, once_before
-from tests.worker.scene import QUICK, Actor, Scene
+from tests.worker.faulty import Boundaries, Crash, Fault, When, once_before, raising
+from tests.worker.scene import QUICK, Actor, Scene, lock_held, takes_over
 
 ONCE = Job(until=EntryId(9, 0), block_ms=1)
 REPLAY = Job(start=EntryId(1, 0), until=EntryId(9, 0), block_ms=1)
-
-
-def takes_over(actor: Actor) -> None:
-    """Let it try until it has the lock."""
-
-    def active() -> bool:
-        actor.worker.step()
-        return any(isinstance(notice, Active) for notice in actor.notices)
-
-    eventually(active)
-
-
-def raising(error: Exception, name: str, when: When) -> Callable[[Crossing], None]:
-    """A visitor that raises on one side of the first call of this name."""
-    waiting = [error]
-
-    def visit(crossing: Crossing) -> None:
-        if waiting and (crossing.name, crossing.when) == (name, when):
-            raise waiting.pop()
-
-    return visit
-
-
-@contextmanager
-def lock_held(scene: Scene) -> Iterator[None]:
-    """Somebody else holds the writer's lock."""
-    scene.pg.execute("SELECT pg_advisory_lock(hashtextextended('offset', 0))")
-    yield
-    scene.pg.execute("SELECT pg_advisory_unlock_all()")
 
 
 def test_a_second_worker_stands_by_says_so_once_and_does_nothing(scene: Scene) -> None:
@@ -170,98 +138,6 @@ def test_who_takes_over_beside_an_offset_that_was_reset_meanwhile_knows_of_no_fa
     other.die()
     takes_over(one)
     assert not [notice for notice in one.notices if isinstance(notice, RolledBack)]
-
-
-@pytest.fixture
-def rolled_back(scene: Scene) -> tuple[Actor, Actor]:
-    """One that told a transition and its standby; then a failover takes commit and entry back, and one's session."""
-    add_game(scene.pg)
-    scene.event("1-0", "game-a", "inspect_unhealthy", 1)
-    one, other = scene.actor(), scene.actor()
-    one.rest()
-    other.worker.step()
-    before = everything(scene.redis)
-    scene.event("2-0", "game-a", "container_oom", 2)
-    one.rest()
-    other.worker.step()
-    assert scene.snapshots()[-1].occurred_at_ms == 2
-    restore(scene.redis, before)
-    one.rows.close()
-    for actor in (one, other):
-        actor.notices.clear()
-    return one, other
-
-
-def rollbacks(actor: Actor) -> list[RolledBack]:
-    return [notice for notice in actor.notices.take() if isinstance(notice, RolledBack)]
-
-
-def test_a_standby_that_takes_over_after_a_failover_of_redis_says_so(
-    scene: Scene, rolled_back: tuple[Actor, Actor]
-) -> None:
-    takes_over(rolled_back[1])
-    assert rollbacks(rolled_back[1]) == [RolledBack("2-0", "1-0", 0)]
-    assert scene.offset() == "1-0"
-
-
-def test_who_had_told_what_redis_lost_tells_it_again_though_another_one_has_the_lock(
-    scene: Scene, rolled_back: tuple[Actor, Actor]
-) -> None:
-    """Nobody else knows of it: its entry is gone as well (I3)."""
-    one, other = rolled_back
-    takes_over(other)
-    one.worker.step()
-    assert rollbacks(one) == [RolledBack("2-0", "1-0", 1)]
-    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "oom", 2)
-    told = scene.snapshots()
-    for _ in range(3):
-        one.worker.step()
-        other.worker.step()
-    assert (scene.snapshots(), rollbacks(one)) == (told, [])
-    scene.event("1-5", "game-a", "probe_recovered", 5)
-    other.rest()
-    assert (scene.offset(), scene.snapshots()[-1].runtime_status) == ("1-5", "running")
-
-
-def test_it_tells_it_once_it_can(scene: Scene, rolled_back: tuple[Actor, Actor]) -> None:
-    """The first time another commit comes in between, the next time Redis is away."""
-    one, other = rolled_back
-    takes_over(other)
-    scene.event("1-5", "game-a", "inspect_unhealthy", 5)
-
-    def fails() -> None:
-        raise Unavailable("away")
-
-    one.boundaries.visit = once_before("ledger.commit", other.rest)
-    one.worker.step()
-    assert scene.snapshots()[-1].occurred_at_ms == 5
-    one.boundaries.visit = once_before("ledger.commit", fails)
-    with pytest.raises(Unavailable):
-        one.worker.step()
-    one.worker.step()
-    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "inspect_unhealthy", 2)
-
-
-@pytest.mark.parametrize("when", When)
-@pytest.mark.parametrize("takes_turn", [False, True], ids=["standing by", "taking over"])
-def test_what_redis_lost_is_told_again_once_whatever_becomes_of_the_telling(
-    scene: Scene, rolled_back: tuple[Actor, Actor], when: When, takes_turn: bool
-) -> None:
-    """Its mark says whether it was applied (I5); if not, it is owed (I3), also by one that never came to stand by."""
-    one, other = rolled_back
-    takes_over(other)
-    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", when)
-    with pytest.raises(Unavailable):
-        one.worker.step()
-    if takes_turn:
-        other.die()
-        one.rows.close()
-        scene.wait_until_alone()
-    for _ in range(3):
-        one.worker.step()
-    assert [snapshot for snapshot in scene.snapshots() if snapshot.occurred_at_ms == 2] == [
-        Snapshot("game-a", 7, "engine_unreachable", "oom", 2)
-    ]
 
 
 @pytest.mark.parametrize("job", [ONCE, REPLAY], ids=["once", "replay"])
