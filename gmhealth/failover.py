@@ -48,12 +48,15 @@ class Failover:
         self._replayed_on = self._replayed_on or now
         return "" not in (self._replayed_on, now) and self._replayed_on != now
 
-    def of_redis(self, ours: Saved | None, saved: Saved) -> bool:
-        """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does."""
+    def of_redis(self, ours: Saved | None, saved: Saved, made: int) -> bool:
+        """Whether Redis has gone back in time: a mark is there again that we had overwritten, as no operator does.
+
+        We had `made` so many commits when we adopted `ours`, if that is another one's.
+        """
         if ours is None or saved.mark == ours.mark or not self._job.moves_offset:
             return False
         then, last = self._own_number(saved.mark), self._own_number(ours.mark)
-        if then is not None and last is not None and then > last:
+        if then is not None and then > (made if last is None else last):
             return False  # a commit of ours that was on its way for long
         return then is not None or saved.entry_id < self._offset
 
@@ -66,13 +69,18 @@ class Failover:
         known = self._job.moves_offset and name in self._numbers
         if not known or saved.mark == mark or number > self._numbers[name]:
             return None
-        self.lost |= self.untold()
+        self.lost = {**self.untold(), **self.lost}
         return RolledBack(text, saved.text, len(self.lost))
 
     def take_lost(self) -> dict[str, int]:
         """What is `lost`, which is for the caller to tell from here on."""
         lost, self.lost = self.lost, {}
         return lost
+
+    def told_again(self, saved: Saved, told: Mapping[str, int]) -> None:
+        """Take note of a commit that `told` what was lost. It is kept in view: it may be lost once more."""
+        self.applied(saved, told)
+        self.lost = {game_id: at for game_id, at in self.lost.items() if told.get(game_id) != at}
 
     def _own_number(self, mark: str | None) -> int | None:
         """Which commit of ours `mark` is of; None for another worker's."""
@@ -82,6 +90,7 @@ class Failover:
     def watch(self, saved: Saved, offset: EntryId) -> None:
         """Take note of what Redis has `saved`, before anything after `offset` is applied."""
         self._offset = saved.entry_id
+        self._recent.age(self._clock_ms())
         if (saved.text, saved.mark) != self._seen or self._recent.tail is None:
             moved = saved.tail is None or saved.text != saved.committed  # who moved the offset wins here, too (I6)
             timeline = saved.tail.timeline if saved.tail is not None else self._rows.timeline
@@ -95,7 +104,11 @@ class Failover:
         """Take note of our own commit, which `told` the new statuses of these games."""
         self._offset = saved.entry_id
         self._see(saved)
-        self._recent.tell(told)
+        self.told(told)
+
+    def told(self, games: Mapping[str, int]) -> None:
+        """Take note that the new statuses of these games were told, by whomever."""
+        self._recent.tell(games)
 
     def _see(self, saved: Saved) -> None:
         self._seen = saved.text, saved.mark

@@ -96,6 +96,7 @@ class Worker:
         self._job, self._observe = job, observe
         self._clock_ms, self._backoff, self._roll = clock_ms, backoff, roll
         self._saved: Saved | None = None
+        self._made = 0  # how many commits were made until that was adopted
         self._place = Place() if job.start is None else Place(job.start.before())
         self._hand: _Batch | None = None
         self._unsettled: _Unsettled | None = None
@@ -176,48 +177,57 @@ class Worker:
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
         saved = self._ledger.saved()  # a standby is one only while both servers answer
-        if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
-            self._applied(self._unsettled)
-            self._unsettled = None
-        self._failover.lost |= self._take_unknown()
+        self._settle_own(saved)
+        self._failover.lost |= self._take_unknown(saved)
         self._lookout.look(saved)
         if not self._standing_by:
             self._observe(Standby(holder))
         self._standing_by = True
         self._observe(Idle(saved.entry_id))
 
-    def _take_unknown(self) -> dict[str, int]:
+    def _take_unknown(self, saved: Saved) -> dict[str, int]:
         """What is owed of games that nobody but us knows of (I3): not of the batch in hand, which others can read.
 
-        Unless Redis lost it, as it may at any time, or it was trimmed.
+        Unless Redis lost it, or it was trimmed.
         """
         owed, hand, known = self._owed, self._hand, set[str]()
         if owed and hand is not None and self._failover.has(self._place) and self._failover.has(hand.after):
             known = {event.game_id for event in hand.decoded.events}
+            if saved.entry_id >= hand.after.offset:  # they have read it, and told it
+                self._failover.told({game_id: at for game_id, at in owed.items() if game_id in known})
+                self._hand, owed = None, {game_id: at for game_id, at in owed.items() if game_id not in known}
         self._owed = {game_id: at for game_id, at in owed.items() if game_id in known}
         return {game_id: at for game_id, at in owed.items() if game_id not in known}
 
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
         saved = self._ledger.saved()
-        if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
-            self._applied(self._unsettled)
+        self._settle_own(saved)
         taking_over = self._saved is None or self._standing_by
-        self._lookout.settle(saved)
+        rollback = self._failover.rollback(saved) if taking_over else None
         self._owed = {**self._failover.take_lost(), **self._owed}  # also if it failed before it came to stand by
         if taking_over:
             self._owe_skipped(saved)
         if self._saved is None:
-            self._lookout.notice(saved)
             self._adopt(saved)
+            if rollback is not None:
+                self._observe(rollback)
+                rollback = None
         self._unsettled, self._in_doubt = None, False
-        if self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
-            self._follow(saved)
+        if rollback is not None or self._moved(saved) or (self._saved is not None and saved.mark != self._saved.mark):
+            self._follow(saved, rollback)
         if self._hand is not None:
             self._hand.after = self._failover.outlasted(self._place, self._hand.after)
         self._standing_by = False  # only now: what fails on the way is done again, and then said
         if taking_over:
             self._observe(Active(self._place.offset))
+
+    def _settle_own(self, saved: Saved) -> None:
+        """Take note of what the mark says was applied after all, though the answer was lost."""
+        if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
+            self._applied(self._unsettled)
+            self._unsettled = None
+        self._lookout.settle(saved)
 
     def _owe_skipped(self, saved: Saved) -> None:
         """Owe a word about the batch that a dead writer may have had in hand when the offset was moved past it.
@@ -240,7 +250,7 @@ class Worker:
         return self._saved.text if self._saved else None
 
     def _adopt(self, saved: Saved) -> None:
-        self._saved = saved
+        self._saved, self._made = saved, self._commits.made
         if self._job.moves_offset:
             self._place, self._hand, self._unseen = Place(saved.entry_id, read=saved.was_read), None, True
             self._failover.watch(saved, saved.entry_id)
@@ -256,14 +266,15 @@ class Worker:
         commit = replace(commit, tail=tail)
         self._publish(_Unsettled(commit, FailedOver(tail.timeline, offset, tail.since)))
 
-    def _follow(self, saved: Saved) -> None:
+    def _follow(self, saved: Saved, rollback: RolledBack | None = None) -> None:
         """Somebody else moved the offset, or wrote: they win (I6).
 
         Adopting another offset always leaves our mark. Where only the mark has changed and nothing is owed it does
         not: two workers would answer each other's marks for ever.
         """
         self._owe_skipped(saved)
-        old, moved, rolled_back = self._fence, self._moved(saved), self._failover.of_redis(self._saved, saved)
+        old, moved = rollback.old if rollback else self._fence, self._moved(saved)
+        rolled_back = rollback is not None or self._failover.of_redis(self._saved, saved, self._made)
         if rolled_back:
             self._owed = {**self._failover.untold(), **self._owed}
         self._adopt(saved)

@@ -28,6 +28,7 @@ class Recent:
     tail: Tail | None = None
     _next: EntryId = START
     _began_ms: int = 0
+    _aged_ms: int = 0
     _told: dict[str, int] = field(default_factory=dict)
     _told_before: dict[str, int] = field(default_factory=dict)
 
@@ -36,10 +37,14 @@ class Recent:
         self.tail, self._next, self._began_ms = tail, offset, now_ms
 
     def pass_time(self, offset: EntryId, now_ms: int) -> None:
-        """Let go of what is old enough by now; call it before the next entries after `offset` are written."""
+        """Let go of entries that are old enough by now; call it before the next ones after `offset` are written."""
         if self.tail is not None and now_ms - self._began_ms >= self.span_ms:
             self.begin(self.tail._replace(since=self._next), offset, now_ms)
-            self._told_before, self._told = self._told, {}
+
+    def age(self, now_ms: int) -> None:
+        """Let go of what was told long enough ago by now, whoever has written since."""
+        if now_ms - self._aged_ms >= self.span_ms:
+            self._told_before, self._told, self._aged_ms = self._told, {}, now_ms
 
     def tell(self, transitions: Mapping[str, int]) -> None:
         """Note games whose new status was told, with the time it happened."""

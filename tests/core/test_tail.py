@@ -64,12 +64,24 @@ def test_it_holds_all_that_was_written_in_the_last_span_and_nothing_from_before_
 
 def test_what_was_told_is_kept_as_long_and_given_back_once() -> None:
     recent = begun()
+    recent.age(0)
     recent.tell({"game-a": 1, "game-b": 1})
-    recent.pass_time(at(9), SPAN)
+    recent.age(SPAN - 1)
+    recent.age(SPAN)
     recent.tell({"game-b": 2})
     assert recent.untold() == {"game-a": 1, "game-b": 2}
     assert recent.untold() == {}
     recent.tell({"game-c": 3})
     for turn in range(2, 4):
-        recent.pass_time(at(9), turn * SPAN)
+        recent.age(turn * SPAN)
+    assert recent.untold() == {}
+
+
+def test_what_was_told_ages_also_while_others_write_all_the_time() -> None:
+    """Each commit of theirs begins a tail of its own."""
+    recent = begun()
+    recent.tell({"game-a": 1})
+    for turn in range(1, 4):
+        recent.begin(Tail("one", at(turn)), at(turn), turn * SPAN)
+        recent.age(turn * SPAN)
     assert recent.untold() == {}

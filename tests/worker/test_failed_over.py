@@ -227,8 +227,15 @@ def test_what_a_dead_worker_owed_is_told_as_well(scene: Scene) -> None:
 def test_a_commit_of_ours_that_was_on_its_way_for_long_is_no_rollback() -> None:
     failover = Failover(cast(Stream, None), cast(Rows, None), Job(), "we", int)
     first, second = Saved("1-0", "we#1", EntryId(1, 0)), Saved("2-0", "we~2", EntryId(2, 0))
-    assert failover.of_redis(second, first)
-    assert not failover.of_redis(first, second)
-    assert not failover.of_redis(first, Saved("2-0", "others#1", EntryId(2, 0)))
+    assert failover.of_redis(second, first, 2)
+    assert not failover.of_redis(first, second, 2)
+    assert not failover.of_redis(first, Saved("2-0", "others#1", EntryId(2, 0)), 2)
     failover.applied(second, {})
-    assert failover.of_redis(second, Saved("1-0", "others#1", EntryId(1, 0)))
+    assert failover.of_redis(second, Saved("1-0", "others#1", EntryId(1, 0)), 2)
+
+
+def test_nor_is_one_that_was_made_after_another_ones_was_adopted() -> None:
+    failover = Failover(cast(Stream, None), cast(Rows, None), Job(), "we", int)
+    theirs = Saved("2-0", "others#1", EntryId(2, 0))
+    assert not failover.of_redis(theirs, Saved("2-0", "we~3", EntryId(2, 0)), 2)
+    assert failover.of_redis(theirs, Saved("2-0", "we~2", EntryId(2, 0)), 2)

@@ -146,6 +146,104 @@ def test_what_was_written_and_not_yet_told_is_told_by_who_wrote_it(scene: Scene)
     assert told_at_2(scene) == [OOM]
 
 
+def test_what_the_other_one_has_told_is_not_told_again(scene: Scene) -> None:
+    """Neither when its entries are trimmed one day, nor when the lock comes back."""
+    add_game(scene.pg)
+    one, other = scene.actor(), scene.actor()
+    one.rest()
+    other.worker.step()
+    scene.event("2-0", "game-a", "container_oom", 2)
+    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.BEFORE)
+    with pytest.raises(Unavailable):
+        one.rest()
+    assert game(scene.pg).status == "engine_unreachable"
+    one.rows.close()
+    takes_over(other)
+    other.rest()
+    assert told_at_2(scene) == [OOM]
+    one.worker.step()
+    scene.redis.xtrim("events", maxlen=0, approximate=False)
+    for _ in range(2):
+        one.worker.step()
+    other.die()
+    takes_over(one)
+    one.rest()
+    assert told_at_2(scene) == [OOM]
+
+
+def test_what_the_other_one_has_told_may_be_lost_as_well(scene: Scene) -> None:
+    """It moved no status itself, so it does not know that there is something to tell (I3)."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "inspect_unhealthy", 1)
+    one, other = scene.actor(), scene.actor()
+    one.rest()
+    other.worker.step()
+    before = everything(scene.redis)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.BEFORE)
+    with pytest.raises(Unavailable):
+        one.rest()
+    one.rows.close()
+    takes_over(other)
+    other.rest()
+    assert told_at_2(scene) == [OOM]
+    one.worker.step()
+    restore(scene.redis, before)
+    for _ in range(3):
+        one.worker.step()
+        other.worker.step()
+    assert told_at_2(scene) == [OOM]
+
+
+def test_what_came_after_a_telling_whose_answer_was_lost_is_told_as_well(
+    scene: Scene, rolled_back: tuple[Actor, Actor]
+) -> None:
+    one, other = rolled_back
+    takes_over(other)
+    add_game(scene.pg, "game-b", health="exited")
+    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.AFTER)
+    with pytest.raises(Unavailable):
+        one.worker.step()
+    failover = one.worker._failover  # what comes in between is a matter of two more faults
+    failover.lost["game-b"] = 3
+    for _ in range(2):
+        one.worker.step()
+    assert [(told.game_id, told.occurred_at_ms) for told in scene.snapshots()[-2:]] == [("game-a", 2), ("game-b", 3)]
+    assert failover.lost == {}
+
+
+def test_a_telling_that_is_lost_as_the_lock_comes_back_is_noticed(
+    scene: Scene, rolled_back: tuple[Actor, Actor]
+) -> None:
+    one, other = rolled_back
+    takes_over(other)
+    before = everything(scene.redis)
+    one.worker.step()
+    assert told_at_2(scene) == [OOM]
+    other.die()
+    restore(scene.redis, before)
+    one.notices.clear()
+    eventually(lambda: scene.pg.execute(LOCKS).fetchone() is None)
+    one.worker.step()
+    assert rollbacks(one) == [RolledBack("1-0", "1-0", 1)]
+    assert told_at_2(scene) == [OOM]
+
+
+def test_what_is_told_beside_leaves_word_whether_the_offset_was_read(
+    scene: Scene, rolled_back: tuple[Actor, Actor]
+) -> None:
+    """Or the next one would not notice another stream in its place (I9)."""
+    one, other = rolled_back
+    takes_over(other)
+    ledger = RedisLedger(one.client, KEYS, dead_letter_limit=1)
+    before = ledger.saved()
+    one.worker.step()
+    saved = ledger.saved()
+    assert saved.mark != before.mark
+    assert saved.was_read
+    assert before.was_read
+
+
 def test_a_commit_whose_answer_was_lost_is_known_by_its_mark_also_beside_another_ones_turn(scene: Scene) -> None:
     add_game(scene.pg)
     one, other = scene.actor(), scene.actor()
