@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     import redis
 
 
-# A suite that was started in the background has SIGINT ignored, and so would every process that a test starts.
+# A suite that was started in the background or by nohup has one of them ignored, and so would every process that a
+# test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Here, as it has to come before any module with examples is imported. How long one takes says something about the
 # machine, not about the code; and new ones are looked for where CI is set, too, which Hypothesis takes for a reason
