@@ -72,6 +72,10 @@ class Failover:
         self.lost = {**self.untold(), **self.lost}
         return RolledBack(text, saved.text, len(self.lost))
 
+    def lose(self, games: Mapping[str, int]) -> None:
+        """Take it that nobody but us knows what these games' new statuses are: they are `lost` as well."""
+        self.lost = {**self.lost, **games}
+
     def take_lost(self) -> dict[str, int]:
         """What is `lost`, which is for the caller to tell from here on."""
         lost, self.lost = self.lost, {}

@@ -178,7 +178,7 @@ class Worker:
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
         saved = self._ledger.saved()  # a standby is one only while both servers answer
         self._settle_own(saved)
-        self._failover.lost |= self._take_unknown(saved)
+        self._failover.lose(self._take_unknown(saved))
         self._lookout.look(saved)
         if not self._standing_by:
             self._observe(Standby(holder))

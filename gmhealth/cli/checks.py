@@ -22,6 +22,7 @@ CLOCKS_S: Final = 2.0
 
 
 AWAY: Final = "is it running, and do the address, the network and the firewall lead there?"
+REFUSED: Final = "the server's own log may say more"
 
 
 class Check(NamedTuple):
@@ -46,8 +47,11 @@ def run_checks(opened: Session) -> Iterator[CheckView]:
             hint = "" if "doctor" in error.hint else error.hint  # that is where we are
             if isinstance(error, Unavailable):
                 away.add(error.server)
-                hint = hint or AWAY
-            yield CheckView(name=check.name, result="fail", found=str(error), hint=hint)
+            yield CheckView(name=check.name, result="fail", found=str(error), hint=hint or _last_resort(error))
+
+
+def _last_resort(error: GmhealthError) -> str:
+    return AWAY if isinstance(error, Unavailable) else REFUSED
 
 
 def _offset(opened: Session) -> Iterator[CheckView]:

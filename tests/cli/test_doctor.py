@@ -19,6 +19,7 @@ from psycopg import conninfo
 from psycopg.sql import SQL
 
 from gmhealth.embedded import embedded_servers, prepare
+from gmhealth.errors import Unusable
 from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import LETTERS, MARK, OFFSET, STREAM, append, dump, event
@@ -52,6 +53,20 @@ def test_where_all_is_well_nothing_is_found(run: Run, look: Look, redis_client: 
     text = run("doctor").stdout
     assert f"stream {STREAM}" in text
     assert "→" not in text
+
+
+def test_what_a_server_refuses_for_good_is_not_looked_for_on_the_network(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Unusable("PostgreSQL refused to ask for its state", hint="`gmhealth doctor` looks at both servers")
+
+    monkeypatch.setattr("gmhealth.adapters.postgres_look.PostgresLook.checks", refuse)
+    assert look(6)["PostgreSQL"] == (
+        "fail",
+        "PostgreSQL refused to ask for its state",
+        "the server's own log may say more",
+    )
 
 
 def test_it_touches_nothing(look: Look, redis_client: redis.Redis, pg: psycopg.Connection, consumed: list[str]) -> None:

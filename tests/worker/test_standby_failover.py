@@ -16,15 +16,44 @@ from tests.streams import everything, restore
 from tests.worker.faulty import Crossing, When, once_before, raising
 from tests.worker.scene import Actor, Scene, lock_held, takes_over
 
+LOCKS = """
+SELECT 1
+  FROM pg_locks
+  JOIN pg_database ON pg_database.oid = database
+ WHERE datname = current_database() AND locktype = 'advisory'
+"""
+OOM = Snapshot("game-a", 7, "engine_unreachable", "oom", 2)
+
+
+def told_at_2(scene: Scene) -> list[Snapshot]:
+    return [snapshot for snapshot in scene.snapshots() if snapshot.occurred_at_ms == 2]
+
+
+def loses_its_session_before_it_tells(scene: Scene, one: Actor, when: When = When.BEFORE) -> None:
+    """It writes the row for an event at 2; then its commit, or the answer to it, is lost, and its session as well."""
+    scene.event("2-0", "game-a", "container_oom", 2)
+    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", when)
+    with pytest.raises(Unavailable):
+        one.rest()
+    assert game(scene.pg).status == "engine_unreachable"
+    one.rows.close()
+
 
 @pytest.fixture
-def rolled_back(scene: Scene) -> tuple[Actor, Actor]:
-    """One that told a transition and its standby; then a failover takes commit and entry back, and one's session."""
+def pair(scene: Scene) -> tuple[Actor, Actor]:
+    """An active one, which has told an event at 1, and its standby."""
     add_game(scene.pg)
     scene.event("1-0", "game-a", "inspect_unhealthy", 1)
     one, other = scene.actor(), scene.actor()
     one.rest()
     other.worker.step()
+    return one, other
+
+
+@pytest.fixture
+def rolled_back(scene: Scene, pair: tuple[Actor, Actor]) -> tuple[Actor, Actor]:
+    """One that told a transition and its standby; then a failover takes commit and entry back, and one's session."""
+    one, other = pair
     before = everything(scene.redis)
     scene.event("2-0", "game-a", "container_oom", 2)
     one.rest()
@@ -104,37 +133,15 @@ def test_what_redis_lost_is_told_again_once_whatever_becomes_of_the_telling(
         scene.wait_until_alone()
     for _ in range(3):
         one.worker.step()
-    assert [snapshot for snapshot in scene.snapshots() if snapshot.occurred_at_ms == 2] == [
-        Snapshot("game-a", 7, "engine_unreachable", "oom", 2)
-    ]
+    assert told_at_2(scene) == [OOM]
 
 
-def told_at_2(scene: Scene) -> list[Snapshot]:
-    return [snapshot for snapshot in scene.snapshots() if snapshot.occurred_at_ms == 2]
-
-
-LOCKS = """
-SELECT 1
-  FROM pg_locks
-  JOIN pg_database ON pg_database.oid = database
- WHERE datname = current_database() AND locktype = 'advisory'
-"""
-OOM = Snapshot("game-a", 7, "engine_unreachable", "oom", 2)
-
-
-def test_what_was_written_and_not_yet_told_is_told_by_who_wrote_it(scene: Scene) -> None:
+def test_what_was_written_and_not_yet_told_is_told_by_who_wrote_it(scene: Scene, pair: tuple[Actor, Actor]) -> None:
     """Its commit hung on the Redis that died, until its session ended, too; the promoted one lacks the entry."""
-    add_game(scene.pg)
-    scene.event("1-0", "game-a", "inspect_unhealthy", 1)
-    one = scene.actor()
-    one.rest()
+    one, other = pair
     before = everything(scene.redis)
-    scene.event("2-0", "game-a", "container_oom", 2)
-    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.BEFORE)
-    with pytest.raises(Unavailable):
-        one.rest()
-    assert game(scene.pg).status == "engine_unreachable"
-    one.rows.close()
+    loses_its_session_before_it_tells(scene, one)
+    other.die()
     with lock_held(scene):
         one.worker.step()
         assert told_at_2(scene) == [], "as long as the entry is there it is for the active one to tell"
@@ -146,18 +153,10 @@ def test_what_was_written_and_not_yet_told_is_told_by_who_wrote_it(scene: Scene)
     assert told_at_2(scene) == [OOM]
 
 
-def test_what_the_other_one_has_told_is_not_told_again(scene: Scene) -> None:
+def test_what_the_other_one_has_told_is_not_told_again(scene: Scene, pair: tuple[Actor, Actor]) -> None:
     """Neither when its entries are trimmed one day, nor when the lock comes back."""
-    add_game(scene.pg)
-    one, other = scene.actor(), scene.actor()
-    one.rest()
-    other.worker.step()
-    scene.event("2-0", "game-a", "container_oom", 2)
-    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.BEFORE)
-    with pytest.raises(Unavailable):
-        one.rest()
-    assert game(scene.pg).status == "engine_unreachable"
-    one.rows.close()
+    one, other = pair
+    loses_its_session_before_it_tells(scene, one)
     takes_over(other)
     other.rest()
     assert told_at_2(scene) == [OOM]
@@ -171,19 +170,11 @@ def test_what_the_other_one_has_told_is_not_told_again(scene: Scene) -> None:
     assert told_at_2(scene) == [OOM]
 
 
-def test_what_the_other_one_has_told_may_be_lost_as_well(scene: Scene) -> None:
+def test_what_the_other_one_has_told_may_be_lost_as_well(scene: Scene, pair: tuple[Actor, Actor]) -> None:
     """It moved no status itself, so it does not know that there is something to tell (I3)."""
-    add_game(scene.pg)
-    scene.event("1-0", "game-a", "inspect_unhealthy", 1)
-    one, other = scene.actor(), scene.actor()
-    one.rest()
-    other.worker.step()
+    one, other = pair
     before = everything(scene.redis)
-    scene.event("2-0", "game-a", "container_oom", 2)
-    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.BEFORE)
-    with pytest.raises(Unavailable):
-        one.rest()
-    one.rows.close()
+    loses_its_session_before_it_tells(scene, one)
     takes_over(other)
     other.rest()
     assert told_at_2(scene) == [OOM]
@@ -196,20 +187,32 @@ def test_what_the_other_one_has_told_may_be_lost_as_well(scene: Scene) -> None:
 
 
 def test_what_came_after_a_telling_whose_answer_was_lost_is_told_as_well(
-    scene: Scene, rolled_back: tuple[Actor, Actor]
+    scene: Scene, pair: tuple[Actor, Actor]
 ) -> None:
-    one, other = rolled_back
-    takes_over(other)
-    add_game(scene.pg, "game-b", health="exited")
-    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.AFTER)
+    """What was told is lost, what was written is still to be read; that is gone, too, when it comes to look again."""
+    one, other = pair
+    other.die()
+    add_game(scene.pg, "game-b")
+    before = everything(scene.redis)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    one.rest()
+    scene.event("3-0", "game-b", "container_oom", 3)
+    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.BEFORE)
     with pytest.raises(Unavailable):
-        one.worker.step()
-    failover = one.worker._failover  # what comes in between is a matter of two more faults
-    failover.lost["game-b"] = 3
-    for _ in range(2):
-        one.worker.step()
-    assert [(told.game_id, told.occurred_at_ms) for told in scene.snapshots()[-2:]] == [("game-a", 2), ("game-b", 3)]
-    assert failover.lost == {}
+        one.rest()
+    one.rows.close()
+    restore(scene.redis, before)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    scene.event("3-0", "game-b", "container_oom", 3)
+    with lock_held(scene):
+        one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.AFTER)
+        with pytest.raises(Unavailable):
+            one.worker.step()
+        assert scene.snapshots()[1:] == [OOM]
+        scene.redis.xdel("events", "3-0")
+        for _ in range(2):
+            one.worker.step()
+        assert scene.snapshots()[1:] == [OOM, Snapshot("game-b", 7, "engine_unreachable", "oom", 3)]
 
 
 def test_a_telling_that_is_lost_as_the_lock_comes_back_is_noticed(
@@ -244,22 +247,19 @@ def test_what_is_told_beside_leaves_word_whether_the_offset_was_read(
     assert before.was_read
 
 
-def test_a_commit_whose_answer_was_lost_is_known_by_its_mark_also_beside_another_ones_turn(scene: Scene) -> None:
-    add_game(scene.pg)
-    one, other = scene.actor(), scene.actor()
-    one.rest()
-    other.worker.step()
-    scene.event("2-0", "game-a", "container_oom", 2)
-    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.AFTER)
-    with pytest.raises(Unavailable):
-        one.rest()
-    one.rows.close()
+def test_a_commit_whose_answer_was_lost_is_known_by_its_mark_also_beside_another_ones_turn(
+    scene: Scene, pair: tuple[Actor, Actor]
+) -> None:
+    one, other = pair
+    one.notices.take()
+    loses_its_session_before_it_tells(scene, one, When.AFTER)
     takes_over(other)
     for _ in range(3):
         one.worker.step()
         other.worker.step()
     assert [done.last for done in one.notices if isinstance(done, BatchDone)] == [EntryId(2, 0)]
     other.die()
+    one.notices.clear()
     takes_over(one)
     one.rest()
     assert told_at_2(scene) == [OOM]
