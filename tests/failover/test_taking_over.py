@@ -111,7 +111,8 @@ def test_frozen_and_awake_again(pair: Pair) -> None:
     pair.active.says(STANDBY)
     woken = pair.active.said[said:]
     assert "cannot go on for now" in woken
-    assert "idle-session timeout" in woken or "closed" in woken
+    # The last is said where it fell asleep between a statement and its answer: its own deadline passed meanwhile.
+    assert any(reason in woken for reason in ("idle-session timeout", "closed", "no answer for"))
     pair.is_active(pair.standby)
     pair.standby.process.kill()  # and back again
     eventually(lambda: pair.active.said.count(f"{ACTIVE}  ") == 2)
