@@ -50,12 +50,17 @@ KEEP_ALIVE_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Batch:
-    """The batch in hand, from its read to its commit; `after` is the place after it."""
+    """The batch in hand, from its read to its commit; `after` is the place after it.
+
+    `inherited`: games whose status a dead worker may have moved for it. They are not owed, as whoever reads the batch
+    tells of them; but a promoted Redis may lack it, and then nobody else knows (I3).
+    """
 
     entries: int
     decoded: Decoded
     after: Place
     attempts: int = 0
+    inherited: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -105,6 +110,7 @@ class Worker:
         self._unseen = True  # whether nobody has looked yet if the stream leads on from the place: not to wait first
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
+        self._inherited = 0  # entries that whoever had the lock before us may have written and not told
         self._failover = Failover(stream, rows, job, name, clock_ms)
         self._commits = Commits(rows, self._failover, job, name)
         self._lookout = Lookout(ledger, self._failover, self._commits, observe)
@@ -165,7 +171,7 @@ class Worker:
             self._stand_by()
         elif lock is Lock.TAKEN:
             # Whoever held it meanwhile may have moved a status, died, and left no trace on Redis (I3).
-            self._in_doubt = True
+            self._in_doubt, self._inherited = True, MOST_ENTRIES
             self._forget_all()
         return lock is not Lock.REFUSED
 
@@ -249,6 +255,10 @@ class Worker:
     def _fence(self) -> str | None:
         return self._saved.text if self._saved else None
 
+    @property
+    def _of_hand(self) -> dict[str, int]:
+        return self._hand.inherited if self._hand is not None else {}
+
     def _adopt(self, saved: Saved) -> None:
         self._saved, self._made = saved, self._commits.made
         if self._job.moves_offset:
@@ -276,7 +286,7 @@ class Worker:
         old, moved = rollback.old if rollback else self._fence, self._moved(saved)
         rolled_back = rollback is not None or self._failover.of_redis(self._saved, saved, self._made)
         if rolled_back:
-            self._owed = {**self._failover.untold(), **self._owed}
+            self._owed = {**self._failover.untold(), **self._of_hand, **self._owed}
         self._adopt(saved)
         self._forget_all()
         self._observe((RolledBack if rolled_back else OffsetMoved)(old, saved.text, len(self._owed)))
@@ -340,6 +350,8 @@ class Worker:
         began = perf_counter()
         plan, lost_races = self._writer.write(events, self._emitted, self._owed, self._reader.read_ahead)
         batch.seconds["write"] = perf_counter() - began
+        if self._inherited > 0:
+            batch.inherited = plan.arrived
         self._reader.check()
         commit = self._commits.make(
             self._saved,
@@ -385,7 +397,7 @@ class Worker:
         offset = commit.offset
         text, place = (self._fence, self._place.offset) if offset is None else (str(offset), offset)
         self._saved = Saved(text, commit.mark, place)
-        self._failover.applied(self._saved, self._owed)
+        self._failover.applied(self._saved, {**self._of_hand, **self._owed})
         self._owed.clear()
         done = settled.done
         if isinstance(done, FailedOver) and commit.tail is not None:
@@ -396,6 +408,7 @@ class Worker:
             return
         if settled.latest:
             remember(self._emitted, ((change.game_id, change.summary) for change in done.plan.changes))
+        self._inherited -= self._hand.entries
         self._due = self._hand.entries / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None
         self.done = self._job.until is not None and self._place.offset >= self._job.until

@@ -78,6 +78,15 @@ class Plan:
         """The snapshots to send, in stream order."""
         return [step.snapshot for step in self.steps if step.snapshot is not None]
 
+    @property
+    def arrived(self) -> dict[str, int]:
+        """Games that were or came to be where an event's transition leads, each with the time (ms) of the last one."""
+        return {
+            step.event.game_id: step.event.occurred_at_ms
+            for step in self.steps
+            if (transition := EFFECTS[step.event.type].transition) is not None and step.status == transition.target
+        }
+
     def replaced(self, again: Plan, games: AbstractSet[str]) -> Plan:
         """This plan with `games` taken from `again`: what is left of both after a lost race."""
         steps = [step for step in self.steps if step.event.game_id not in games]

@@ -91,6 +91,15 @@ def test_running_a_suffix_again_ends_in_the_same_rows(stream: Events, rows: Rows
 
 
 @given(event_lists, tables)
+def test_who_runs_a_dead_ones_events_again_sees_each_status_that_they_have_moved(stream: Events, rows: Rows) -> None:
+    first = fold(stream, rows, {})
+    moved = {change.game_id for change in first.changes if change.status != change.expected}
+    again = fold(stream, consumed([stream], rows)[0], {})
+    assert moved <= again.arrived.keys()
+    assert again.moved.keys() <= again.arrived.keys()
+
+
+@given(event_lists, tables)
 def test_there_is_one_change_a_game_in_the_order_of_their_locks(stream: Events, rows: Rows) -> None:
     games = [change.game_id for change in fold(stream, rows, {}).changes]
     assert games == sorted({event.game_id for event in stream} & rows.keys())

@@ -170,8 +170,11 @@ def test_what_the_other_one_has_told_is_not_told_again(scene: Scene, pair: tuple
     assert told_at_2(scene) == [OOM]
 
 
-def test_what_the_other_one_has_told_may_be_lost_as_well(scene: Scene, pair: tuple[Actor, Actor]) -> None:
-    """It moved no status itself, so it does not know that there is something to tell (I3)."""
+@pytest.mark.parametrize("left", [{0, 1}, {0}, {1}], ids=["both", "who moved", "who told"])
+def test_what_the_other_one_has_told_may_be_lost_as_well(
+    scene: Scene, pair: tuple[Actor, Actor], left: set[int]
+) -> None:
+    """Who moved the status knows, and who told of it: whichever of them is left tells it again, or both (I3)."""
     one, other = pair
     before = everything(scene.redis)
     loses_its_session_before_it_tells(scene, one)
@@ -180,10 +183,13 @@ def test_what_the_other_one_has_told_may_be_lost_as_well(scene: Scene, pair: tup
     assert told_at_2(scene) == [OOM]
     one.worker.step()
     restore(scene.redis, before)
+    for gone in {0, 1} - left:
+        pair[gone].die()
+    eventually(lambda: 1 in left or scene.pg.execute(LOCKS).fetchone() is None)
     for _ in range(3):
-        one.worker.step()
-        other.worker.step()
-    assert told_at_2(scene) == [OOM]
+        for actor in left:
+            pair[actor].worker.step()
+    assert {*told_at_2(scene)} == {OOM}
 
 
 def test_what_came_after_a_telling_whose_answer_was_lost_is_told_as_well(

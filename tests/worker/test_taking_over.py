@@ -12,10 +12,12 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
 from gmhealth.job import Job
+from gmhealth.notices import RolledBack
 from gmhealth.ports import Saved
 from tests.games import add_game
 from tests.ledger_keys import KEYS
-from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, raising
+from tests.streams import everything, restore
+from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, once_before, raising
 from tests.worker.scene import Actor, Scene
 
 UNREPORTED = Snapshot("game-a", 7, "engine_unreachable", "oom", 1)
@@ -95,6 +97,50 @@ def test_the_dead_ones_batch_may_have_been_larger_than_ours(scene: Scene) -> Non
     scene.reset("10-0")
     scene.actor(job=ONE_BY_ONE).rest()
     assert scene.snapshots() == [UNREPORTED]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "still in hand"])
+def test_redis_may_lose_what_the_dead_one_wrote_about(scene: Scene, told: bool) -> None:
+    """Then only who takes over knows of it, though the status was not its own doing (I3)."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "inspect_unhealthy", 0)
+    dead = scene.actor(job=ONE_BY_ONE)
+    dead.rest()
+    before = everything(scene.redis)
+    scene.event("2-0", "game-x", "container_started", 2)
+    dead.rest()
+    scene.event("3-0", "game-a", "container_oom", 1)
+    dead.boundaries.visit = raising(Crash(), "ledger.commit", When.BEFORE)
+    with pytest.raises(Crash):
+        dead.worker.step()
+    dead.die()
+    scene.wait_until_alone()
+    heir = scene.actor(job=ONE_BY_ONE)
+    if told:
+        heir.rest()
+        assert scene.snapshots()[1:] == [UNREPORTED]
+        restore(scene.redis, before)
+    else:
+        heir.boundaries.visit = once_before("ledger.commit", lambda: restore(scene.redis, before))
+    heir.rest()
+    assert scene.snapshots()[1:] == [UNREPORTED]
+    assert [notice.owed for notice in heir.notices if isinstance(notice, RolledBack)] == [1]
+
+
+def test_past_the_dead_ones_batch_a_status_is_its_own_doing_or_nobodys(
+    orphaned: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker can have died in the middle of what is read later: nothing of it is told again for that."""
+    monkeypatch.setattr(worker, "MOST_ENTRIES", 2)
+    add_game(orphaned.pg, "game-b", status="engine_unreachable")
+    orphaned.event("3-0", "game-b", "container_oom", 3)
+    heir = orphaned.actor(job=ONE_BY_ONE)
+    before = everything(orphaned.redis)
+    heir.rest()
+    restore(orphaned.redis, before)
+    orphaned.redis.delete("events")
+    heir.rest()
+    assert orphaned.snapshots() == [UNREPORTED]
 
 
 def test_it_looks_at_large_entries_in_pages(orphaned: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
