@@ -18,7 +18,7 @@ class Commits:
 
     def __init__(self, rows: Rows, failover: Failover, job: Job, name: str) -> None:
         self._rows, self._failover, self._job, self._name = rows, failover, job, name
-        self.made = 0
+        self._made = 0
 
     def make(
         self,
@@ -31,14 +31,14 @@ class Commits:
         beside: bool = False,
     ) -> Commit:
         """Make one that applies after `fence` only (None: nothing was ever saved). `read`: `offset` is an entry's."""
-        self.made += 1
+        self._made += 1
         beside = beside or not self._job.moves_offset
         if beside:
             read = says_read(fence.mark if fence else None)  # of the other's offset, which stays
         return Commit(
             fence=fence or Saved(None, None),
             offset=offset,
-            mark=mark_of(self._name, self.made, read=read),
+            mark=mark_of(self._name, self._made, read=read, after=fence.mark if fence else None),
             snapshots=snapshots,
             dead_letters=dead_letters,
             tail=self._failover.tail,

@@ -50,8 +50,9 @@ KEEP_ALIVE_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Batch:
-    """The batch in hand, from its read to its commit; `after` is the place after it.
+    """The batch in hand, from its read to its commit, which leaves the offset at `after`.
 
+    `last` is the place after all that was read, `after` may be less where a promoted Redis lacks some of it.
     `inherited`: games whose status a dead worker may have moved for it. They are not owed, as whoever reads the batch
     tells of them; but a promoted Redis may lack it, and then nobody else knows (I3).
     """
@@ -59,6 +60,7 @@ class _Batch:
     entries: int
     decoded: Decoded
     after: Place
+    last: Place
     attempts: int = 0
     inherited: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -101,7 +103,6 @@ class Worker:
         self._job, self._observe = job, observe
         self._clock_ms, self._backoff, self._roll = clock_ms, backoff, roll
         self._saved: Saved | None = None
-        self._made = 0  # how many commits were made until that was adopted
         self._place = Place() if job.start is None else Place(job.start.before())
         self._hand: _Batch | None = None
         self._unsettled: _Unsettled | None = None
@@ -111,7 +112,7 @@ class Worker:
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
         self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
         self._inherited = 0  # entries that whoever had the lock before us may have written and not told
-        self._failover = Failover(stream, rows, job, name, clock_ms)
+        self._failover = Failover(stream, rows, job, clock_ms)
         self._commits = Commits(rows, self._failover, job, name)
         self._lookout = Lookout(ledger, self._failover, self._commits, observe)
         self._last_break: Break | None = None
@@ -192,25 +193,30 @@ class Worker:
         self._observe(Idle(saved.entry_id))
 
     def _take_unknown(self, saved: Saved) -> dict[str, int]:
-        """What is owed of games that nobody but us knows of (I3): not of the batch in hand, which others can read.
+        """What is to be told that nobody but us knows of (I3): not of the batch in hand, which others can read.
 
-        Unless Redis lost it, or it was trimmed.
+        Unless Redis lost some of it, or it was trimmed.
         """
-        owed, hand, known = self._owed, self._hand, set[str]()
-        if owed and hand is not None and self._failover.has(self._place) and self._failover.has(hand.after):
-            known = {event.game_id for event in hand.decoded.events}
-            if saved.entry_id >= hand.after.offset:  # they have read it, and told it
-                self._failover.told({game_id: at for game_id, at in owed.items() if game_id in known})
-                self._hand, owed = None, {game_id: at for game_id, at in owed.items() if game_id not in known}
-        self._owed = {game_id: at for game_id, at in owed.items() if game_id in known}
-        return {game_id: at for game_id, at in owed.items() if game_id not in known}
+        owed, inherited, hand = self._owed, self._of_hand, self._hand
+        if hand is None or not (owed or inherited):
+            self._owed = {}
+            return owed
+        if not (self._failover.has(self._place) and self._failover.has(hand.last)):
+            self._owed, hand.inherited = {}, {}
+            return {**inherited, **owed}
+        games = {event.game_id for event in hand.decoded.events}
+        self._owed = {game_id: at for game_id, at in owed.items() if game_id in games}
+        if saved.entry_id >= hand.last.offset:  # they have read it, and told it
+            self._failover.told({**inherited, **self._owed})
+            self._hand, self._owed = None, {}
+        return {game_id: at for game_id, at in owed.items() if game_id not in games}
 
     def _settle(self) -> None:
         """Ask Redis where we stand: after a start, a failure, or another writer's turn (I5)."""
         saved = self._ledger.saved()
         self._settle_own(saved)
         taking_over = self._saved is None or self._standing_by
-        rollback = self._failover.rollback(saved) if taking_over else None
+        rollback = self._failover.rollback(saved)
         self._owed = {**self._failover.take_lost(), **self._owed}  # also if it failed before it came to stand by
         if taking_over:
             self._owe_skipped(saved)
@@ -260,10 +266,12 @@ class Worker:
         return self._hand.inherited if self._hand is not None else {}
 
     def _adopt(self, saved: Saved) -> None:
-        self._saved, self._made = saved, self._commits.made
-        if self._job.moves_offset:
-            self._place, self._hand, self._unseen = Place(saved.entry_id, read=saved.was_read), None, True
-            self._failover.watch(saved, saved.entry_id)
+        self._saved = saved
+        if not self._job.moves_offset:
+            self._failover.see(saved)
+            return
+        self._place, self._hand, self._unseen = Place(saved.entry_id, read=saved.was_read), None, True
+        self._failover.watch(saved, saved.entry_id)
 
     def _begin_again(self) -> None:
         """Set the offset back over what the last timeline's end may have had, and this one has not (design 3.4).
@@ -283,13 +291,14 @@ class Worker:
         not: two workers would answer each other's marks for ever.
         """
         self._owe_skipped(saved)
-        old, moved = rollback.old if rollback else self._fence, self._moved(saved)
-        rolled_back = rollback is not None or self._failover.of_redis(self._saved, saved, self._made)
-        if rolled_back:
-            self._owed = {**self._failover.untold(), **self._of_hand, **self._owed}
+        old, moved = self._fence, self._moved(saved)
+        rollback = rollback or self._failover.rollback(saved)
+        if rollback is not None:
+            old = rollback.old
+            self._owed = {**self._failover.take_lost(), **self._of_hand, **self._owed}
         self._adopt(saved)
         self._forget_all()
-        self._observe((RolledBack if rolled_back else OffsetMoved)(old, saved.text, len(self._owed)))
+        self._observe((OffsetMoved if rollback is None else RolledBack)(old, saved.text, len(self._owed)))
         if self._hand is None and (moved or self._owed):
             self._repair()
 
@@ -309,7 +318,7 @@ class Worker:
         self._unseen = False
         read = reading.read
         saved = self._ledger.saved() if reading.ahead else read.saved
-        if self._moved(saved):
+        if self._moved(saved) or self._failover.went_back(saved):
             self._follow(saved)
             return
         if self._job.moves_offset:
@@ -322,7 +331,7 @@ class Worker:
             return
         if read.entries:
             decoded, place = reading.decode(), self._place.past(read.entries)
-            self._hand = _Batch(len(read.entries), decoded, place, seconds={"decode": reading.decode_s})
+            self._hand = _Batch(len(read.entries), decoded, place, place, seconds={"decode": reading.decode_s})
         else:
             self._rest()
 
@@ -397,9 +406,13 @@ class Worker:
         offset = commit.offset
         text, place = (self._fence, self._place.offset) if offset is None else (str(offset), offset)
         self._saved = Saved(text, commit.mark, place)
-        self._failover.applied(self._saved, {**self._of_hand, **self._owed})
-        self._owed.clear()
         done = settled.done
+        told, self._owed = self._owed, {}
+        if isinstance(done, BatchDone) and told:  # which tells of its own games alone
+            games = {step.event.game_id for step in done.plan.steps}
+            self._owed = {game_id: at for game_id, at in told.items() if game_id not in games}
+            told = {game_id: at for game_id, at in told.items() if game_id in games}
+        self._failover.applied(self._saved, {**self._of_hand, **told})
         if isinstance(done, FailedOver) and commit.tail is not None:
             self._failover.begin(commit.tail)
             self._place = Place(done.start) if done.start < done.offset else self._place
@@ -411,7 +424,7 @@ class Worker:
         self._inherited -= self._hand.entries
         self._due = self._hand.entries / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None
-        self.done = self._job.until is not None and self._place.offset >= self._job.until
+        self.done = self._job.until is not None and self._place.offset >= self._job.until and not self._owed
         self._observe(replace(done, dropped=dropped) if dropped else done)
 
     def _pause(self, stop: Stop, seconds: float) -> None:

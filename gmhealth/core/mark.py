@@ -1,4 +1,8 @@
-"""The mark that each commit leaves on Redis: whose it is, which one of theirs, and whether its offset was read."""
+"""The mark that each commit leaves on Redis: whose it is, which one of theirs, and which ones it comes after.
+
+`host:1:ab#12,host:2:cd~7`: the twelfth commit of the first worker, on top of the seventh of the second. So whoever has
+seen a mark can tell from any later one whether that commit is still there, or whether Redis has gone back in time.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,49 @@ READ: Final = "#"
 """In the mark of a commit that left the offset at an entry that was read."""
 NOT_READ: Final = "~"
 """In the mark of one that left it elsewhere: perhaps where an operator put it, which need be no entry's ID."""
+BETWEEN: Final = ","
+"""Between the workers; no host name has it."""
+WORKERS: Final = 16
+"""The last commits of so many workers are in a mark: each process is another one, and there may come and go many."""
 
 
-def mark_of(name: str, number: int, *, read: bool) -> str:
-    """The mark of the `number`-th commit of the worker called `name`."""
-    return f"{name}{READ if read else NOT_READ}{number}"
-
-
-def worker_and_number(mark: str | None) -> tuple[str, int]:
-    """Whose commit `mark` is of, and which one of theirs; empty and 0 where it does not say."""
-    for kind in (READ, NOT_READ):
-        name, _, number = (mark or "").rpartition(kind)
-        if name and number.isdecimal():
-            return name, int(number)
-    return "", 0
+def mark_of(name: str, number: int, *, read: bool, after: str | None) -> str:
+    """The mark of the `number`-th commit of the worker called `name`, which applies after the one that left `after`."""
+    before = [each for each in (after or "").split(BETWEEN) if _worker_and_number(each)[0] not in ("", name)]
+    return BETWEEN.join([f"{name}{READ if read else NOT_READ}{number}", *before[: WORKERS - 1]])
 
 
 def says_read(mark: str | None) -> bool:
     """Whether the commit left the offset at an entry that was read."""
-    return READ in (mark or "")
+    return READ in (mark or "").partition(BETWEEN)[0]
+
+
+def lacks(mark: str | None, seen: str | None) -> bool:
+    """Whether the commit that left `seen` is not among those that led to `mark`: Redis has gone back in time.
+
+    No operator's reset does that, as it leaves the mark. False where the marks do not say.
+    """
+    if mark == seen:
+        return False
+    there, known = _numbers(mark), _numbers(seen)
+    newest = next(iter(there), "")
+    if there.get(newest, 1) <= known.get(newest, 0):
+        return True
+    if len(there) >= WORKERS:  # who is missing may just have been longer ago
+        known = {name: number for name, number in known.items() if name in there}
+    return any(there.get(name, 0) < number for name, number in known.items())
+
+
+def _numbers(mark: str | None) -> dict[str, int]:
+    """The number of each worker's last commit, the latest one first."""
+    found = dict(map(_worker_and_number, (mark or "").split(BETWEEN)))
+    found.pop("", None)
+    return found
+
+
+def _worker_and_number(text: str) -> tuple[str, int]:
+    for kind in (READ, NOT_READ):
+        name, _, number = text.rpartition(kind)
+        if name and number.isdecimal():
+            return name, int(number)
+    return "", 0

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.failover import Failover
 from gmhealth.job import Job
 from gmhealth.notices import Active, BatchDone, FailedOver, Idle
-from gmhealth.ports import Rows, Saved, Stream
 from tests.games import add_game, game, games
 from tests.worker import short_incident as incident
 from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When
@@ -222,20 +218,3 @@ def test_what_a_dead_worker_owed_is_told_as_well(scene: Scene) -> None:
     second.rest()
     assert failovers(second) == [(EntryId(5, 0), EntryId(5, 0))]
     assert scene.snapshots()[-1] == Snapshot("game-a", 7, "engine_unreachable", "oom", 4)
-
-
-def test_a_commit_of_ours_that_was_on_its_way_for_long_is_no_rollback() -> None:
-    failover = Failover(cast(Stream, None), cast(Rows, None), Job(), "we", int)
-    first, second = Saved("1-0", "we#1", EntryId(1, 0)), Saved("2-0", "we~2", EntryId(2, 0))
-    assert failover.of_redis(second, first, 2)
-    assert not failover.of_redis(first, second, 2)
-    assert not failover.of_redis(first, Saved("2-0", "others#1", EntryId(2, 0)), 2)
-    failover.applied(second, {})
-    assert failover.of_redis(second, Saved("1-0", "others#1", EntryId(1, 0)), 2)
-
-
-def test_nor_is_one_that_was_made_after_another_ones_was_adopted() -> None:
-    failover = Failover(cast(Stream, None), cast(Rows, None), Job(), "we", int)
-    theirs = Saved("2-0", "others#1", EntryId(2, 0))
-    assert not failover.of_redis(theirs, Saved("2-0", "we~3", EntryId(2, 0)), 2)
-    assert failover.of_redis(theirs, Saved("2-0", "we~2", EntryId(2, 0)), 2)

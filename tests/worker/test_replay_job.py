@@ -9,8 +9,9 @@ import pytest
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused, Unavailable, WrittenInVain
 from gmhealth.job import Job
-from gmhealth.notices import Notice
+from gmhealth.notices import Notice, RolledBack
 from tests.games import Game, add_game, game, games
+from tests.streams import everything, restore
 from tests.worker.faulty import Boundaries, Fault, When, once_before
 from tests.worker.scene import Actor, Scene
 
@@ -113,6 +114,21 @@ def test_a_failover_of_postgresql_ends_it_as_what_it_wrote_may_be_lost(range_: S
     with pytest.raises(WrittenInVain, match="failed over"):
         actor.worker.step()
     assert game(range_.pg, "game-b").status == "engine_unreachable", "nothing more was done"
+
+
+@pytest.mark.parametrize("call", ["ledger.saved", "ledger.commit"])
+def test_what_a_failover_of_redis_takes_with_it_is_told_again(range_: Scene, call: str) -> None:
+    """Its entries are old, so no consumer reads them again: nobody else knows of what it moved (I3)."""
+    actor = range_.actor(job=RANGE)
+    before = everything(range_.redis)
+    actor.worker.step()
+    assert told(range_) == [2]
+    actor.boundaries.visit = once_before(call, lambda: restore(range_.redis, before))
+    while not actor.worker.done:
+        actor.worker.step()
+    assert sorted(told(range_)) == [2, 4]
+    assert [notice.old for notice in actor.notices if isinstance(notice, RolledBack)] == ["100-0"]
+    assert range_.offset() == "100-0"
 
 
 def test_it_reads_nothing_before_its_start(range_: Scene) -> None:

@@ -97,6 +97,34 @@ def test_who_had_told_what_redis_lost_tells_it_again_though_another_one_has_the_
     assert (scene.offset(), scene.snapshots()[-1].runtime_status) == ("1-5", "running")
 
 
+def test_what_the_other_one_commits_first_does_not_hide_it(scene: Scene, rolled_back: tuple[Actor, Actor]) -> None:
+    """The Redis host died: waiting for it, one lost its session, and the other had events to go on with."""
+    one, other = rolled_back
+    takes_over(other)
+    scene.event("1-5", "game-x", "container_started", 5)
+    other.rest()
+    for _ in range(3):
+        one.worker.step()
+    assert rollbacks(one) == [RolledBack("2-0", "1-5", 1)]
+    assert told_at_2(scene) == [OOM]
+
+
+def test_a_second_failover_to_the_same_commit_of_another_one_is_noticed(
+    scene: Scene, pair: tuple[Actor, Actor]
+) -> None:
+    one, other = pair
+    one.die()
+    takes_over(other)
+    before = everything(scene.redis)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    other.rest()
+    for _ in range(2):
+        restore(scene.redis, before)
+        assert told_at_2(scene) == []
+        other.rest()
+        assert told_at_2(scene) == [OOM]
+
+
 def test_it_tells_it_once_it_can(scene: Scene, rolled_back: tuple[Actor, Actor]) -> None:
     """The first time another commit comes in between, the next time Redis is away."""
     one, other = rolled_back
@@ -151,6 +179,47 @@ def test_what_was_written_and_not_yet_told_is_told_by_who_wrote_it(scene: Scene,
         assert told_at_2(scene) == [OOM]
     one.rest()
     assert told_at_2(scene) == [OOM]
+
+
+def test_what_redis_lost_before_the_session_ended_is_not_taken_for_read(
+    scene: Scene, pair: tuple[Actor, Actor]
+) -> None:
+    """The batch in hand then ends where the stream does, which is where the other one's offset is."""
+    one, other = pair
+    other.die()
+    before = everything(scene.redis)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    for _ in range(2):
+        one.boundaries.visit = raising(Unavailable("without replicas"), "ledger.commit", When.BEFORE)
+        with pytest.raises(Unavailable):
+            one.rest()
+        restore(scene.redis, before)
+    one.rows.close()
+    with lock_held(scene):
+        for _ in range(3):
+            one.worker.step()
+        assert told_at_2(scene) == [OOM]
+    one.rest()
+    assert told_at_2(scene) == [OOM]
+
+
+def test_what_a_dead_one_wrote_is_known_to_who_had_it_in_hand(scene: Scene, pair: tuple[Actor, Actor]) -> None:
+    """It moved no status itself, and cannot write any more; Redis has lost the entry."""
+    dead, heir = pair
+    before = everything(scene.redis)
+    loses_its_session_before_it_tells(scene, dead)
+    dead.die()
+    heir.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.BEFORE)
+    with pytest.raises(Unavailable):
+        takes_over(heir)
+    heir.rows.close()
+    with lock_held(scene):
+        heir.worker.step()
+        assert told_at_2(scene) == [], "as long as the entry is there it is for the active one to tell"
+        restore(scene.redis, before)
+        for _ in range(3):
+            heir.worker.step()
+        assert told_at_2(scene) == [OOM]
 
 
 def test_what_the_other_one_has_told_is_not_told_again(scene: Scene, pair: tuple[Actor, Actor]) -> None:
