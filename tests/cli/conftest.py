@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,10 @@ class Run(Protocol):
     def __call__(self, *words: str, code: int = 0, columns: int | None = None) -> Result: ...
 
 
+# A backend ends a moment after its client: a writer's lock that it still had would turn the next command away.
+OWN_SESSIONS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE %s"
+
+
 @pytest.fixture
 def environ(redis_url: str, postgres_dsn: str) -> dict[str, str]:
     """The variables that lead a command to this test's databases."""
@@ -34,7 +39,7 @@ def environ(redis_url: str, postgres_dsn: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(environ: dict[str, str], pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("COLUMNS", raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -45,6 +50,7 @@ def run(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Run:
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == code, result.output
+        eventually(lambda: not pg.execute(OWN_SESSIONS, [f"gmhealth %:{os.getpid()}"]).fetchone())
         return result
 
     return go

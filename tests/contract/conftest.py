@@ -37,6 +37,12 @@ def stream(client: redis.Redis) -> RedisStream:
     return RedisStream(client, "events", KEYS)
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a row is waited for is for the machine to say."""
+    monkeypatch.setattr(postgres_connection, "ANSWER_S", 60.0)
+
+
 @pytest.fixture
 def rows(postgres_dsn: str) -> Iterator[PostgresRows]:
     def connect() -> Connection:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-PATIENCE_S = 15
+PATIENCE_S = 60
 State: TypeAlias = dict[str, str]
 
 
