@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from gmhealth.commits import Commits
+from gmhealth.core.mark import includes
 from gmhealth.failover import Failover
 from gmhealth.notices import Observer
 from gmhealth.ports import Ledger, Saved
@@ -31,9 +32,9 @@ class Lookout:
 
     def settle(self, saved: Saved) -> None:
         """Take note if telling it again was applied after all, though the answer was lost (I5)."""
-        told = self._tellings.get(saved.mark or "")
-        if told is not None:
-            self._failover.told_again(saved, told)
+        mark = next((mark for mark in self._tellings if includes(saved.mark, mark)), None)
+        if mark is not None:
+            self._failover.told_again(replace(saved, mark=mark), self._tellings[mark])
             self._tellings.clear()
 
     def _tell_again(self, saved: Saved) -> None:

@@ -21,6 +21,7 @@ from gmhealth.core.debounce import remember
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import Decoded, HealthEvent
 from gmhealth.core.mapping import EFFECTS
+from gmhealth.core.mark import includes
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Refused, Unavailable, Unusable, WrittenInVain
@@ -236,7 +237,7 @@ class Worker:
 
     def _settle_own(self, saved: Saved) -> None:
         """Take note of what the mark says was applied after all, though the answer was lost."""
-        if self._unsettled is not None and saved.mark == self._unsettled.commit.mark:
+        if self._unsettled is not None and includes(saved.mark, self._unsettled.commit.mark):
             self._applied(self._unsettled)
             self._unsettled = None
         self._lookout.settle(saved)

@@ -14,6 +14,7 @@ from gmhealth.cli.help import Command
 from gmhealth.cli.layout import Facts, Part
 from gmhealth.cli.render import Output, OutputOption, show
 from gmhealth.cli.session import Session, session
+from gmhealth.core.mark import latest
 
 if TYPE_CHECKING:
     from gmhealth.cli.views import EntryView
@@ -69,7 +70,7 @@ def _look(opened: Session) -> OffsetView:
         last_break=found.last_break,
         consumer=held.consumer,
         replay=held.replay,
-        last_commit_by=found.saved.mark,
+        last_commit_by=latest(found.saved.mark) or None,
         last_reset=dict(last_reset) if last_reset else None,
     )
 

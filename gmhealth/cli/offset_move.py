@@ -18,6 +18,7 @@ from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.games import GamePlanView, ResetView
 from gmhealth.core.lag import Lag
+from gmhealth.core.mark import latest
 from gmhealth.errors import GmhealthError, Refused
 from gmhealth.job import Job
 
@@ -172,6 +173,6 @@ def _followed(opened: Session, mark: str | None) -> str | None:
     while time.monotonic() < deadline:
         saved = opened.parts.ledger.saved()
         if saved.mark != mark:
-            return saved.mark
+            return latest(saved.mark) or None
         time.sleep(0.02)
     return None

@@ -24,25 +24,41 @@ def mark_of(name: str, number: int, *, read: bool, after: str | None) -> str:
     return BETWEEN.join([f"{name}{READ if read else NOT_READ}{number}", *before[: WORKERS - 1]])
 
 
+def latest(mark: str | None) -> str:
+    """The last commit alone: whose it is, and which one of theirs; empty if there is none."""
+    return (mark or "").partition(BETWEEN)[0]
+
+
 def says_read(mark: str | None) -> bool:
     """Whether the commit left the offset at an entry that was read."""
-    return READ in (mark or "").partition(BETWEEN)[0]
+    return READ in latest(mark)
+
+
+def includes(mark: str | None, commit: str) -> bool:
+    """Whether the commit that was to leave `commit` was applied, if its worker has made no other one since."""
+    return latest(commit) in (mark or "").split(BETWEEN)
 
 
 def lacks(mark: str | None, seen: str | None) -> bool:
     """Whether the commit that left `seen` is not among those that led to `mark`: Redis has gone back in time.
 
-    No operator's reset does that, as it leaves the mark. False where the marks do not say.
+    No operator's reset does that, as it leaves the mark. A mark that is gone lacks all that was seen.
     """
     if mark == seen:
         return False
     there, known = _numbers(mark), _numbers(seen)
-    newest = next(iter(there), "")
+    newest, gone = next(iter(there), ""), False
     if there.get(newest, 1) <= known.get(newest, 0):
         return True
-    if len(there) >= WORKERS:  # who is missing may just have been longer ago
-        known = {name: number for name, number in known.items() if name in there}
-    return any(there.get(name, 0) < number for name, number in known.items())
+    for name, number in known.items():
+        if name not in there:
+            # Names fall off a full mark from its old end: not one that came after another that is there as it was.
+            gone = True
+            if len(there) < WORKERS:
+                return True
+        elif there[name] < number or (gone and there[name] == number):
+            return True
+    return False
 
 
 def _numbers(mark: str | None) -> dict[str, int]:

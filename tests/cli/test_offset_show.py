@@ -121,6 +121,8 @@ def test_it_tells_the_last_reset_and_the_last_commit(
     assert isinstance(mark, bytes)
     assert view["last_commit_by"]
     assert mark.decode().split()[1] == view["last_commit_by"]
+    redis_client.set(MARK, mark.replace(b"\t", b",another-host:7:ab#3\t"))
+    assert run_json("offset", "show")["last_commit_by"] == view["last_commit_by"], "the last one alone"
     last = view["last_reset"]
     assert (last["old"], last["new"], last["reason"]) == (consumed[-1], "0-0", "INC-42")
     assert last["by"].startswith("operator@")

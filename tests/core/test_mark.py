@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmhealth.core.mark import WORKERS, lacks, mark_of, says_read
+from gmhealth.core.mark import WORKERS, includes, lacks, latest, mark_of, says_read
 
 FEW = [f"host:{number}" for number in range(WORKERS)]
 MANY = [f"host:{number}" for number in range(2 * WORKERS)]
@@ -37,7 +37,7 @@ def test_what_comes_after_it_lacks_nothing(names: Sequence[str], data: st.DataOb
     assert not lacks(line.marks[-1], line.marks[first])
 
 
-@given(st.lists(st.sampled_from(FEW), min_size=1, max_size=40), st.lists(st.sampled_from(FEW), max_size=40), st.data())
+@given(st.lists(st.sampled_from(MANY), min_size=1, max_size=60), st.lists(st.sampled_from(FEW), max_size=9), st.data())
 def test_whatever_others_commit_after_a_failover_does_not_hide_it(
     names: Sequence[str], after: Sequence[str], data: st.DataObject
 ) -> None:
@@ -49,6 +49,27 @@ def test_whatever_others_commit_after_a_failover_does_not_hide_it(
     del line.marks[left + 1 :]
     line.go_on([name for name in after if name != names[-1]])
     assert lacks(line.marks[-1], seen)
+
+
+def test_one_more_name_than_a_mark_holds_hides_it_no_better() -> None:
+    """Where it is full, a name that is missing need not be a loss."""
+    line = Line()
+    line.go_on([*MANY, "y", "x"])
+    seen = line.marks.pop()
+    line.go_on("y")
+    assert lacks(line.marks[-1], seen)
+
+
+@given(st.lists(st.sampled_from(FEW), max_size=9), st.integers(1, 9))
+def test_a_commit_is_found_below_those_of_others(others: Sequence[str], number: int) -> None:
+    mine = mark_of("mine", number, read=True, after="x#1,mine~3")
+    mark = mine
+    for at, name in enumerate(others):
+        mark = mark_of(name, at, read=True, after=mark)
+    assert includes(mark, mine)
+    assert not includes(mark, mark_of("mine", number + 1, read=True, after=None))
+    assert not includes(None, mine)
+    assert latest(mark) == (f"{others[-1]}#{len(others) - 1}" if others else f"mine#{number}")
 
 
 @given(st.integers(2, 40), st.integers(1, WORKERS - 2))

@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import EntryId
+from gmhealth.core.mark import mark_of
 from gmhealth.errors import Refused, Unavailable, WrittenInVain
 from gmhealth.job import Job
 from gmhealth.notices import Notice, RolledBack
+from gmhealth.ports import Commit
 from tests.games import Game, add_game, game, games
+from tests.ledger_keys import KEYS
 from tests.streams import everything, restore
-from tests.worker.faulty import Boundaries, Fault, When, once_before
+from tests.worker.faulty import Boundaries, Fault, When, once_before, raising
 from tests.worker.scene import Actor, Scene
 
 RANGE = Job(start=EntryId(2, 0), until=EntryId(4, 0), batch_size=2, block_ms=1)
@@ -129,6 +133,22 @@ def test_what_a_failover_of_redis_takes_with_it_is_told_again(range_: Scene, cal
     assert sorted(told(range_)) == [2, 4]
     assert [notice.old for notice in actor.notices if isinstance(notice, RolledBack)] == ["100-0"]
     assert range_.offset() == "100-0"
+
+
+def test_a_commit_is_known_below_that_of_a_standby_which_tells_beside_it(range_: Scene) -> None:
+    """It has no offset that would say so, and would send all of its batch again (I5)."""
+
+    actor = range_.actor(job=replace(RANGE, batch_size=3))
+    actor.boundaries.visit = raising(Unavailable("the answer is lost"), "ledger.commit", When.AFTER)
+    with pytest.raises(Unavailable):
+        actor.worker.step()
+    ledger = RedisLedger(actor.client, KEYS, dead_letter_limit=1)
+    saved = ledger.saved()
+    mark = mark_of("another", 1, read=False, after=saved.mark)
+    assert ledger.commit(Commit(saved, None, mark, [], [], beside=True)) is None
+    while not actor.worker.done:
+        actor.worker.step()
+    assert told(range_) == [2, 4]
 
 
 def test_it_reads_nothing_before_its_start(range_: Scene) -> None:

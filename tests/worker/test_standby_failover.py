@@ -164,6 +164,22 @@ def test_what_redis_lost_is_told_again_once_whatever_becomes_of_the_telling(
     assert told_at_2(scene) == [OOM]
 
 
+def test_a_telling_is_known_below_what_the_other_one_committed_since(
+    scene: Scene, rolled_back: tuple[Actor, Actor]
+) -> None:
+    one, other = rolled_back
+    takes_over(other)
+    one.boundaries.visit = raising(Unavailable("away"), "ledger.commit", When.AFTER)
+    with pytest.raises(Unavailable):
+        one.worker.step()
+    scene.event("1-5", "game-x", "container_started", 5)
+    other.rest()
+    assert scene.offset() == "1-5"
+    for _ in range(3):
+        one.worker.step()
+    assert told_at_2(scene) == [OOM]
+
+
 def test_what_was_written_and_not_yet_told_is_told_by_who_wrote_it(scene: Scene, pair: tuple[Actor, Actor]) -> None:
     """Its commit hung on the Redis that died, until its session ended, too; the promoted one lacks the entry."""
     one, other = pair
