@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic, sleep  # a test may put others into the module
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ Value = TypeVar("Value")
 
 def eventually(look: Callable[[], Value], *, within: float = 60.0) -> Value:
     """Looks again and again until there is something true to see, and gives that; fails after `within` seconds."""
-    deadline = time.monotonic() + within
+    deadline = monotonic() + within
     while True:
         if seen := look():
             return seen
-        assert time.monotonic() < deadline, f"still {seen!r} after {within:g} seconds"
-        time.sleep(0.005)
+        assert monotonic() < deadline, f"still {seen!r} after {within:g} seconds"
+        sleep(0.005)

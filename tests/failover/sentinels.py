@@ -21,7 +21,6 @@ from tests.servers import connect_redis
 
 MASTER = "games"
 PASSWORD = "sentinel-s3cr3t"
-# An attempt that finds no good replica, or no majority, is made again after twice the last of these.
 SENTINEL = f"""
 port {{port}}
 dir {{directory}}
@@ -29,7 +28,6 @@ requirepass {PASSWORD}
 sentinel sentinel-pass {PASSWORD}
 sentinel monitor {MASTER} 127.0.0.1 {{primary}} 2
 sentinel down-after-milliseconds {MASTER} 1000
-sentinel failover-timeout {MASTER} 5000
 """
 
 
