@@ -50,7 +50,7 @@ class OffsetMoved:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """Redis has lost this worker's last commits, as a promoted replica may: from offset `old` it is back at `new`.
+    """Redis has lost commits that this worker had seen, as a promoted replica may: from offset `old` back to `new`.
 
     What else it held may be lost as well: entries of the stream, and snapshots; `owed` games whose status had been
     told get a snapshot of their row as it is.

@@ -23,7 +23,7 @@ class Lookout:
         self._tellings: dict[str, dict[str, int]] = {}  # what was told again with which mark, its answer perhaps lost
 
     def look(self, saved: Saved) -> None:
-        """Look at the last commit; what Redis lost of ours is told again. Raises `Unavailable`: call again."""
+        """Look at the last commit; what it lacks and we know of is told. Raises `Unavailable`: call again."""
         if (rollback := self._failover.rollback(saved)) is not None:
             self._observe(rollback)
         self._failover.watch(saved, saved.entry_id)
@@ -38,7 +38,7 @@ class Lookout:
             self._tellings.clear()
 
     def _tell_again(self, saved: Saved) -> None:
-        """Tell what we had told before Redis lost it, though another one's turn keeps us from writing (I3).
+        """Tell what perhaps only we know of, as Redis has lost it, though it is another one's turn to write (I3).
 
         No snapshot comes after a newer one for it: whoever commits since the rows were loaded leaves another mark.
         """

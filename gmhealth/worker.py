@@ -111,7 +111,7 @@ class Worker:
         self._standing_by = False
         self._unseen = True  # whether nobody has looked yet if the stream leads on from the place: not to wait first
         self._emitted: dict[str, str] = {}  # the last summary sent per game (D4)
-        self._owed: dict[str, int] = {}  # games whose status we may have moved without saying so (I3)
+        self._owed: dict[str, int] = {}  # games whose status may have been moved without Lobby knowing (I3)
         self._inherited = 0  # entries that whoever had the lock before us may have written and not told
         self._failover = Failover(stream, rows, job, clock_ms)
         self._commits = Commits(rows, self._failover, job, name)
@@ -304,7 +304,7 @@ class Worker:
             self._repair()
 
     def _repair(self) -> None:
-        """Tell about games whose status we moved and never reported: their rows as they are now (I3, I6).
+        """Tell about games whose status may have been moved and not reported: their rows as they are now (I3, I6).
 
         With nobody to tell about, it still leaves our mark, which shows that the new offset was adopted.
         """
