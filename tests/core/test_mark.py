@@ -41,7 +41,7 @@ def test_what_comes_after_it_lacks_nothing(names: Sequence[str], data: st.DataOb
 def test_whatever_others_commit_after_a_failover_does_not_hide_it(
     names: Sequence[str], after: Sequence[str], data: st.DataObject
 ) -> None:
-    """Who commits again itself knows what it has lost; of that an other one need not."""
+    """Who commits again knows by itself what it has lost; the others need not know of that."""
     line = Line()
     line.go_on(names)
     left = data.draw(st.integers(0, len(names) - 1))
