@@ -8,7 +8,7 @@
     └── Unusable              1  a dependency answers but is not what we need; trying again won't help
         └── WrittenInVain     1  what was written may be gone with the server it was written to
 
-Expected outcomes (a lost race, an invalid entry, a moved offset) are values, not members of this tree.
+Expected outcomes (a conflict, an invalid entry, a moved offset) are values, not members of this tree.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ class BatchDone:
     entries: int
     invalid: Sequence[InvalidEntry]
     plan: Plan
-    lost_races: int
     last: EntryId
     seconds: Mapping[str, float]
     dropped: int = 0

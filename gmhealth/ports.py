@@ -9,7 +9,6 @@ Every method may raise `Unavailable` (trying again may help; a write's outcome i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias
@@ -19,7 +18,7 @@ from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.mark import says_read
 from gmhealth.core.outage import Outage
-from gmhealth.core.plan import Change, Row
+from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 
@@ -158,15 +157,13 @@ class Rows(Protocol):
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         """Load the rows of `game_ids` in one query without locks; a game without a row is left out."""
 
-    def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
-        """Apply every change whose row still has the status and turn it was planned from, in one transaction.
+    def write(self, effects: Sequence[NetEffect], meanwhile: Meanwhile = nothing) -> Mapping[str, Written]:
+        """Apply every effect to its row as it is found under the row's lock, in one transaction (I4, D2, D3).
 
-        Returns the games that lost: their row has changed or is gone, and was not touched. `changes` come in
-        `game_id` order and are locked in it. No lock outlives the one statement this takes (I4).
+        Returns what was found and the rows as they are after it (D5); a game without a row is left out, and so is one
+        whose status or turn is NULL, which is not touched. `effects` come in `game_id` order, at most one a game, and
+        their rows are locked in it. No lock outlives the one statement this takes.
         """
-
-    def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
-        """Write the summaries alone, whatever the status, and return the rows as they are after it (D2, D3, D5)."""
 
     def tell(self, outage: Outage | None) -> None:
         """Show those who look here what this worker waits for elsewhere; None: nothing any more."""

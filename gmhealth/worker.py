@@ -1,7 +1,7 @@
-"""The only place where effects are ordered: read, decode, load, plan, write, publish, remember (design 3.1).
+"""The only place where effects are ordered: read, decode, write, fold, publish, remember (design 3.1).
 
 `consume` and `replay` are both this worker with another `Job`. A step that fails leaves its batch in hand; the next
-one asks Redis what became of it and, unless it was applied, plans it again from the rows as they then are.
+one asks Redis what became of it and, unless it was applied, writes it again over the rows as they then are.
 """
 
 from __future__ import annotations
@@ -358,7 +358,7 @@ class Worker:
         if again:
             self._forget(events)
         began = perf_counter()
-        plan, lost_races = self._writer.write(events, self._emitted, self._owed, self._reader.read_ahead)
+        plan = self._writer.write(events, self._emitted, self._owed, self._reader.read_ahead)
         batch.seconds["write"] = perf_counter() - began
         if self._inherited > 0:
             batch.inherited = plan.arrived
@@ -370,7 +370,7 @@ class Worker:
             invalid if self._job.moves_offset else (),
             read=batch.after.read,
         )
-        done = BatchDone(batch.entries, invalid, plan, lost_races, batch.after.offset, batch.seconds)
+        done = BatchDone(batch.entries, invalid, plan, batch.after.offset, batch.seconds)
         self._publish(_Unsettled(commit, done))
 
     def _wanted(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent]:
@@ -379,13 +379,10 @@ class Worker:
 
     def _forget(self, events: Iterable[HealthEvent]) -> None:
         """A lost COMMIT answer may hide a swap that happened: say everything again (I3)."""
-        games = {event.game_id for event in events}
-        self._writer.forget(games)
-        for game_id in games:
-            self._emitted.pop(game_id, None)
+        for event in events:
+            self._emitted.pop(event.game_id, None)
 
     def _forget_all(self) -> None:
-        self._writer.forget()
         self._emitted.clear()
         if self._unsettled is not None:
             self._unsettled = replace(self._unsettled, latest=False)
@@ -421,7 +418,7 @@ class Worker:
         if not isinstance(done, BatchDone) or self._hand is None:
             return
         if settled.latest:
-            remember(self._emitted, ((change.game_id, change.summary) for change in done.plan.changes))
+            remember(self._emitted, done.plan.summaries)
         self._inherited -= self._hand.entries
         self._due = self._hand.entries / self._job.rate if self._job.rate else 0.0
         self._place, self._hand = self._hand.after, None

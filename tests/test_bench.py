@@ -95,7 +95,7 @@ def test_the_profile_accounts_for_all_of_the_time(running: Servers) -> None:
     per_entry = result.details["per_entry"]
     assert set(per_entry["wall"]) == set(stages.STAGES)
     assert all(seconds >= 0 for seconds in per_entry["wall"].values())
-    worked = ("read", "decode", "load", "fold", "write", "publish")
+    worked = ("read", "decode", "reduce", "write", "fold", "publish")
     assert all(per_entry["wall"][stage] > 0 for stage in worked)
     assert sum(per_entry["wall"].values()) < result.seconds / TINY.entries
     assert set(per_entry["servers"]) == {"Redis", "PostgreSQL"}

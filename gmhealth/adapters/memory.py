@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-
-from msgspec.structs import replace
 
 from gmhealth.core.continuity import Break
 from gmhealth.core.outage import Outage
-from gmhealth.core.plan import Change, Row
+from gmhealth.core.plan import NetEffect, Row, Written, apply
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.ports import Commit, Lock, Meanwhile, Rows, Saved, nothing
 
@@ -46,24 +43,12 @@ class RehearsalRows:
             self.now.update(rows)
         return {game_id: self.now[game_id] for game_id in game_ids if game_id in self.now}
 
-    def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
-        """Apply the changes that still fit."""
+    def write(self, effects: Sequence[NetEffect], meanwhile: Meanwhile = nothing) -> Mapping[str, Written]:
+        """Apply the effects to what is remembered."""
         meanwhile()
-        lost = set()
-        for change in changes:
-            row = self.now.get(change.game_id)
-            if row is None or (row.status, row.current_turn) != (change.expected, change.current_turn):
-                lost.add(change.game_id)
-            else:
-                self.now[change.game_id] = Row(change.status, change.current_turn, change.summary)
-        return lost
-
-    def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
-        """Set the summaries alone."""
-        for change in changes:
-            if (row := self.now.get(change.game_id)) is not None:
-                self.now[change.game_id] = replace(row, engine_health=change.summary)
-        return {change.game_id: self.now[change.game_id] for change in changes if change.game_id in self.now}
+        written = apply(effects, self.load([effect.game_id for effect in effects]))
+        self.now.update({game_id: row for game_id, (_, row) in written.items()})
+        return written
 
     def tell(self, outage: Outage | None) -> None:
         """Nobody looks at a rehearsal."""

@@ -29,11 +29,8 @@ SET statement_timeout = '5s';
 SET idle_session_timeout = '3s';
 SET idle_in_transaction_session_timeout = '3s';
 SET client_min_messages = 'error';
--- Changes are then looked up by primary key one after the other, in the order they are sent: the lock order.
-SET enable_hashjoin = off;
-SET enable_mergejoin = off;
--- Planning anew for each batch costs more than the statement, and comes to the same plan.
-SET plan_cache_mode = force_generic_plan;
+-- Others would fail where another writer comes in between, instead of looking at the row again.
+SET default_transaction_isolation = 'read committed';
 """
 """`idle_session_timeout`: a frozen process loses its session, and with it the writer's lock (design 3.4)."""
 

@@ -13,7 +13,7 @@ from gmhealth.cli.times import id_at, parse_time
 from gmhealth.cli.trace import Trace
 from gmhealth.cli.views.games import SimulateView
 from gmhealth.core.events import EventType, HealthEvent, InvalidEntry, decode
-from gmhealth.core.plan import Row, fold
+from gmhealth.core.plan import apply, fold, net_effects
 from gmhealth.core.simulation import entry_fields
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable
 
@@ -80,14 +80,14 @@ def dry_run(opened: Session, fields: list[bytes]) -> SimulateView:
     event = decode((b"0-1", fields))
     assert isinstance(event, HealthEvent), "checked before"  # noqa: S101
     rows = opened.parts.rows.load([event.game_id])
-    plan = fold([event], rows, {})
-    step, row = plan.steps[0], rows.get(event.game_id)
-    after = next((Row(change.status, change.current_turn, change.summary) for change in plan.changes), None)
+    written = apply(net_effects([event]), rows)
+    plan = fold([event], written, {})
+    row, after = rows.get(event.game_id), written.get(event.game_id)
     return SimulateView(
         target=opened.target,
         fields=named(fields),
-        plan=game_plan(event.game_id, row, after, len(plan.snapshots)) if row and after else None,
-        outcome=step.outcome.value,
+        plan=game_plan(event.game_id, row, after.row, len(plan.snapshots)) if row and after else None,
+        outcome=plan.steps[0].outcome.value,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from gmhealth.core.events import HealthEvent
 from gmhealth.core.mapping import EFFECTS
-from gmhealth.core.plan import Outcome, Row, Step, fold
+from gmhealth.core.plan import Outcome, Row, Step, plan_for
 from gmhealth.core.snapshot import Snapshot
 
 UNKNOWN: Final = "unknown"
@@ -63,7 +63,7 @@ def explain_unread(events: Sequence[HealthEvent], row: Row, last_sent: str | Non
     if not events:
         return []
     game_id = events[0].game_id
-    plan = fold(events, {game_id: row}, {game_id: last_sent} if last_sent else {})
+    plan = plan_for(events, {game_id: row}, {game_id: last_sent} if last_sent else {})
     return [Explanation(step.outcome, _would(step)) for step in plan.steps]
 
 

@@ -42,3 +42,8 @@ EFFECTS: Final[Mapping[EventType, Effect]] = {
     EventType.PROBE_FAILED: Effect(Summary.PROBE_FAILED),
     EventType.PROBE_RECOVERED: Effect(Summary.HEALTHY, _RECOVERED),
 }
+
+SWAPS: Final[Mapping[str, str]] = {
+    each.transition.target: each.transition.expected for each in EFFECTS.values() if each.transition is not None
+}
+"""Each status that an event may set to the only one that it may set it from (D1, D2)."""

@@ -1,23 +1,22 @@
-"""The fold: events in order over the rows and the debounce state give what is to be written and sent.
+"""What a batch does: a net effect per game for its row, and a fold over what the rows were for Lobby.
 
-A batch of one and a batch of thousands go through the same fold, and the same events give the same rows and
-snapshots however they are split into batches (I2).
+The net effects are sent first and decided by PostgreSQL under each row's lock (I4); the fold then tells what each
+event did, from the status that was found there. A batch of one and a batch of thousands go the same way, and the same
+events give the same rows and snapshots however they are split into batches (I2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
-from operator import attrgetter
+from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
-from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import HealthEvent
-from gmhealth.core.mapping import EFFECTS, Summary
+from gmhealth.core.mapping import EFFECTS, SWAPS, Summary
 from gmhealth.core.snapshot import Snapshot
 
 
@@ -29,11 +28,24 @@ class Row(Struct, frozen=True, gc=False):
     engine_health: str
 
 
-shared_row = lru_cache(maxsize=1_000)(Row)
-"""The one `Row` of a status, a turn and a summary: most games share theirs with others, which keeps them small.
+class Written(NamedTuple):
+    """A row that was written: the status that was found under its lock, and the row as it is afterwards (D5)."""
 
-A thousand, as few are current at a time; ten thousand, which turns long played would fill, are two megabytes.
-"""
+    before: str
+    row: Row
+
+
+class NetEffect(Struct, frozen=True, gc=False, array_like=True):
+    """What a batch's events of one game do to its row, whatever status is found there.
+
+    The status becomes `target` where it is the one that `SWAPS` has for it ("" moves none); the summary is set always
+    (D2, D3). One target is enough: the transitions lead to and fro between two statuses, so after any of them the row
+    is where the last one leads, wherever it began.
+    """
+
+    game_id: str
+    target: str
+    summary: Summary
 
 
 class Outcome(StrEnum):
@@ -54,24 +66,14 @@ class Step(Struct, frozen=True, gc=False):
     snapshot: Snapshot | None
 
 
-class Change(Struct, frozen=True, gc=False, array_like=True):
-    """The net change to one row: applies only while the row still has `expected` and `current_turn` (design 3.1)."""
-
-    game_id: str
-    expected: str
-    current_turn: int
-    status: str
-    summary: Summary
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a batch does: a step per event in stream order, a change per game in `game_id` order."""
+    """What a batch did: a step per event in stream order, and the last summary of each game that has a row."""
 
     steps: Sequence[Step] = ()
-    changes: Sequence[Change] = ()
-    moved: dict[str, int] = field(default_factory=dict)
-    """Games whose status this plan moves, each with the time (ms) of the last event that did."""
+    summaries: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, int] = field(default_factory=dict)
+    """Games whose row came out with another status, each with the time (ms) of the last event that swapped it."""
 
     @property
     def snapshots(self) -> list[Snapshot]:
@@ -87,60 +89,92 @@ class Plan:
             if (transition := EFFECTS[step.event.type].transition) is not None and step.status == transition.target
         }
 
-    def replaced(self, again: Plan, games: AbstractSet[str]) -> Plan:
-        """This plan with `games` taken from `again`: what is left of both after a lost race."""
-        steps = [step for step in self.steps if step.event.game_id not in games]
-        steps += again.steps
-        steps.sort(key=_stream_order)
-        changes = [change for change in self.changes if change.game_id not in games]
-        moved = {game_id: at for game_id, at in self.moved.items() if game_id not in games}
-        changes += again.changes
-        changes.sort(key=attrgetter("game_id"))
-        return Plan(steps, changes, moved | again.moved)
+
+def net_effects(events: Iterable[HealthEvent], *, swap: bool = True) -> list[NetEffect]:
+    """Reduce `events`, in stream order, to one effect a game, in `game_id` order, which is the order of the locks.
+
+    `swap=False` moves no status (`replay --health-only`).
+    """
+    targets: dict[str, str] = {}
+    summaries: dict[str, Summary] = {}
+    for event in events:
+        effect = EFFECTS[event.type]
+        summaries[event.game_id] = effect.summary
+        if swap and effect.transition is not None:
+            targets[event.game_id] = effect.transition.target
+    return [NetEffect(game_id, targets.get(game_id, ""), summaries[game_id]) for game_id in sorted(summaries)]
+
+
+def apply(effects: Iterable[NetEffect], rows: Mapping[str, Row]) -> dict[str, Written]:
+    """Do to `rows`, which are not changed, what the statement that writes them does (`adapters.postgres_rows`)."""
+    written: dict[str, Written] = {}
+    for game_id, target, summary in map(astuple, effects):
+        if (row := rows.get(game_id)) is not None:
+            status = target if target and row.status == SWAPS[target] else row.status
+            written[game_id] = Written(row.status, Row(status, row.current_turn, summary))
+    return written
+
+
+def plan_for(
+    events: Sequence[HealthEvent], rows: Mapping[str, Row], emitted: Mapping[str, str], *, swap: bool = True
+) -> Plan:
+    """Tell what `events` would do to `rows` as they are, if nobody else wrote."""
+    return fold(events, apply(net_effects(events, swap=swap), rows), emitted, swap=swap)
+
+
+def may_move(events: Iterable[HealthEvent]) -> dict[str, int]:
+    """Games whose status `events` may move, each with the time (ms) of the last event that may."""
+    return {event.game_id: event.occurred_at_ms for event in events if EFFECTS[event.type].transition is not None}
 
 
 def fold(
     events: Iterable[HealthEvent],
-    rows: Mapping[str, Row],
+    written: Mapping[str, Written],
     emitted: Mapping[str, str],
     *,
     swap: bool = True,
 ) -> Plan:
-    """Plan `events`, in stream order, over `rows`; `emitted` is the last summary sent per game (D4).
+    """Tell what `events`, in stream order, did to the rows in `written`; `emitted` is the last summary sent per game.
 
-    `swap=False` plans every transition as a conflict: only summaries change (D2, and `replay --health-only`).
-    A game without a row gives a step and nothing else. `rows` and `emitted` are not changed.
+    A snapshot is sent where an event swapped the status or its summary is not the last one sent (D4). It shows the row
+    as it stood after that event, the last one of a game the row as it is stored (D5). A game without a row gives a
+    step and nothing else. `swap` is as for `net_effects`. `written` and `emitted` are not changed.
     """
     steps: list[Step] = []
     after: dict[str, tuple[str, Summary]] = {}
-    moved: dict[str, int] = {}
+    swapped: dict[str, int] = {}
+    last_sent: dict[str, int] = {}  # the step of each game's last snapshot
     for event in events:
         game_id = event.game_id
-        row = rows.get(game_id)
-        if row is None:
+        found = written.get(game_id)
+        if found is None:
             steps.append(Step(event, Outcome.NO_ROW, "", None))
             continue
-        status, last_sent = after.get(game_id) or (row.status, emitted.get(game_id))
+        status, last_summary = after.get(game_id) or (found.before, emitted.get(game_id))
         effect = EFFECTS[event.type]
         summary = effect.summary
         if (transition := effect.transition) is None:
             outcome = Outcome.HEALTH_ONLY
         elif swap and status == transition.expected:
             outcome, status = Outcome.SWAPPED, transition.target
-            moved[game_id] = event.occurred_at_ms
+            swapped[game_id] = event.occurred_at_ms
         else:
             outcome = Outcome.CONFLICT
         snapshot = None
-        if summary != last_sent or outcome is Outcome.SWAPPED:
-            snapshot = Snapshot(game_id, row.current_turn, status, summary, event.occurred_at_ms)
+        if summary != last_summary or outcome is Outcome.SWAPPED:
+            snapshot = Snapshot(game_id, found.row.current_turn, status, summary, event.occurred_at_ms)
+            last_sent[game_id] = len(steps)
         after[game_id] = status, summary
         steps.append(Step(event, outcome, status, snapshot))
-    return Plan(steps, [_change(game_id, rows[game_id], *after[game_id]) for game_id in sorted(after)], moved)
+    for game_id, at in last_sent.items():
+        if after[game_id] != ((row := written[game_id].row).status, row.engine_health):  # a trigger of Game Master's
+            steps[at] = _as_stored(steps[at], row)
+    moved = {game_id: at for game_id, at in swapped.items() if written[game_id].row.status != written[game_id].before}
+    return Plan(steps, {game_id: summary for game_id, (_, summary) in after.items()}, moved)
 
 
-def _change(game_id: str, row: Row, status: str, summary: Summary) -> Change:
-    return Change(game_id, row.status, row.current_turn, status, summary)
-
-
-def _stream_order(step: Step) -> EntryId:
-    return EntryId.parse(step.event.entry_id) or START
+def _as_stored(step: Step, row: Row) -> Step:
+    snapshot = step.snapshot
+    if snapshot is not None:
+        snapshot = replace(snapshot, runtime_status=row.status, engine_health_summary=row.engine_health)
+    return replace(step, status=row.status, snapshot=snapshot)

@@ -98,7 +98,7 @@ BATCH_ENTRIES = Metric("histogram", "gmhealth_batch_entries", "Entries in a batc
 STAGE_SECONDS = Metric(
     "histogram",
     "gmhealth_stage_duration_seconds",
-    "Time a batch spent in a stage: decode, write (load, plan and write the rows) or publish.",
+    "Time a batch spent in a stage: decode, write (the rows, and what that did) or publish.",
     ("stage",),
     _all(STAGES),
     SECONDS,
@@ -109,7 +109,6 @@ EVENT_DELAY = Metric(
     "Time from when Runtime Manager saw an event (occurred_at_ms) until its effects were durable.",
     bounds=LONG_SECONDS,
 )
-LOST_RACES = Metric("counter", "gmhealth_lost_races", "Row writes that found another writer's change and were redone.")
 ENTRIES_LOST = Metric(
     "counter", "gmhealth_entries_lost", "Entries trimmed or deleted from the stream before they were read, at most."
 )
@@ -154,7 +153,7 @@ BUILD = Metric("gauge", "gmhealth_build_info", "Always 1; the labels say what ru
 
 FED: Final = (
     *(ENTRIES, EVENTS, TRANSITIONS, SNAPSHOTS, DEAD_LETTERS, LETTERS_DROPPED),
-    *(BATCH_ENTRIES, STAGE_SECONDS, EVENT_DELAY, LOST_RACES),
+    *(BATCH_ENTRIES, STAGE_SECONDS, EVENT_DELAY),
     *(ENTRIES_LOST, STREAM_BREAKS, OFFSET_MOVES, FAILOVERS, FAILED_TRIES, RECONNECTS, OFFSET_TIME, LAST_SUCCESS, ROLE),
 )
 """Fed by notices."""
@@ -234,7 +233,6 @@ class Figures:
 
     def _batch(self, done: BatchDone) -> None:
         self._add(ENTRIES, by=done.entries)
-        self._add(LOST_RACES, by=done.lost_races)
         self._add(LETTERS_DROPPED, by=done.dropped)
         self.buckets[BATCH_ENTRIES][()].observe(done.entries)
         for stage, seconds in done.seconds.items():

@@ -14,7 +14,7 @@ from scripts.benchmark.site import Servers
 from scripts.benchmark.task import Result
 from scripts.benchmark.workload import Workload
 
-STAGES: Final = ("read", "decode", "load", "fold", "write", "publish", "rest")
+STAGES: Final = ("read", "decode", "reduce", "write", "fold", "publish", "rest")
 PROFILED: Final = Contestant("gmhealth with clocks", "scripts.benchmark.contestants.gmhealth_stages")
 
 

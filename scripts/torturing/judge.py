@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from gmhealth.core.entry import START, EntryId
 from scripts.torturing.contract import Event, Folded, event_of, fold, letter_of
@@ -17,9 +17,6 @@ from scripts.torturing.feed import quiet
 from scripts.torturing.record import Evidence, Record
 from scripts.torturing.reports import Reports, Violation
 from scripts.torturing.versions import Row, Version
-
-LOST_RACES: Final = 3
-"""After so many a game's events are planned as conflicts (design 3.1, step 5)."""
 
 
 class Told(NamedTuple):
@@ -129,27 +126,18 @@ class Judge:
                 self._violated("D5", f"a snapshot of {game_id}, which has no row")
             return
         version = self._record.written(step, game_id)
-        folded = self._judge_write(step, version, events, sent)
+        folded = self._judge_write(step, version, events)
         said = [one for each in folded if (one := self._judge_sent(step, version.turn, each, sent)) is not None]
         self._reports.covered(game_id, self._record.at(step), said)
         last = fold(events, self._model[game_id].status)[-1]
         self._model[game_id] = Row(last.status, self._model[game_id].turn, last.event.summary)
 
-    def _judge_write(
-        self, step: Step, version: Version, events: Sequence[Event], sent: Mapping[int, Sent]
-    ) -> list[Folded]:
+    def _judge_write(self, step: Step, version: Version, events: Sequence[Event]) -> list[Folded]:
         """I1: the rows are written when the offset passes; and they say what the events call for."""
-        ways = [fold(events, version.old_status)]
-        if self._record.others(step, version) >= LOST_RACES:
-            ways.append(fold(events, version.old_status, swap=False))
-        written = [way for way in ways if (version.status, version.health) == (way[-1].status, events[-1].summary)]
-        if not written:
+        folded = fold(events, version.old_status)
+        if (version.status, version.health) != (folded[-1].status, events[-1].summary):
             self._violated("I1", f"{step.mark} passed {events}, and the last that was written is {version}")
-        # Both may end in the same row; what was sent tells which it was.
-        told = [
-            way for way in written if all(sent[it.event.at].status == it.status for it in way if it.event.at in sent)
-        ]
-        return [*told, *written, *ways][0]
+        return folded
 
     def _judge_sent(self, step: Step, turn: int, folded: Folded, sent: Mapping[int, Sent]) -> Sent | None:
         """D4, D5: a transition and another summary are told, as the row stood, and nothing else is."""

@@ -108,12 +108,15 @@ class Lane:
 
     @contextmanager
     def row_held(self) -> Iterator[Held]:
-        """Hold the last of the rows that the message in hand writes."""
-        games = games_in(self.raw)
+        """Hold the last of the rows that the message in hand writes; not all of the games that it names have one."""
+        rows = 'SELECT game_id FROM runtime_records WHERE game_id = ANY (%s) ORDER BY game_id COLLATE "C"'
         with psycopg.connect(self.site.postgres.dsn, application_name=GAME_MASTER) as other:
             other.execute(
                 "SET deadlock_timeout = '20s'; SET lock_timeout = '10s'"
             )  # so that it is the consumer who finds the deadlock
+            games = [game_id for (game_id,) in other.execute(rows, [games_in(self.raw)])]
+            if not games:
+                raise Missed("no game of this write has a row")
             held = Held(self, other, games)
             held.lock(games[-1])
             yield held

@@ -104,8 +104,3 @@ class Record:
                     return version
         row = self.base[game_id] if last is None else last.row
         return Version(0, 0.0, game_id, "nobody", row.status, row.turn, *row)
-
-    def others(self, step: Step, version: Version) -> int:
-        """Count the changes by other writers that a write of this commit's may have lost a race against."""
-        since = self._left.get(step.worker, 0.0)
-        return sum(one.pid is None and since < one.at <= version.at for one in self.versions[version.game_id])

@@ -10,7 +10,7 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import EventType, HealthEvent
 from gmhealth.core.explain import UNKNOWN, explain_read, explain_unread
 from gmhealth.core.lag import Lag, estimated_lag, known_lag
-from gmhealth.core.plan import Outcome, Row, fold
+from gmhealth.core.plan import Outcome, Row, plan_for
 from gmhealth.core.snapshot import Snapshot
 from tests.strategies import statuses
 
@@ -26,7 +26,7 @@ def numbered(types: list[EventType]) -> list[HealthEvent]:
 def test_what_is_told_of_read_events_is_what_they_did(types: list[EventType], status: str, hidden: int) -> None:
     """With no other writer in between; the first `hidden` events are out of sight."""
     events = numbered(types)
-    plan = fold(events, {"g": Row(status, 1, "")}, {})
+    plan = plan_for(events, {"g": Row(status, 1, "")}, {})
     first = Snapshot("g", 1, status, "", 0)
     earlier = [step.snapshot for step in plan.steps[:hidden] if step.snapshot]
     later = [step.snapshot for step in plan.steps[hidden:] if step.snapshot]
@@ -40,7 +40,7 @@ def test_what_is_told_of_read_events_is_what_they_did(types: list[EventType], st
 @given(kinds, statuses)
 def test_without_an_earlier_snapshot_only_the_first_ones_may_be_unknown(types: list[EventType], status: str) -> None:
     events = numbered(types)
-    plan = fold(events, {"g": Row(status, 1, "")}, {})
+    plan = plan_for(events, {"g": Row(status, 1, "")}, {})
     told = explain_read(events, plan.snapshots)
     for step, each in zip(plan.steps, told, strict=True):
         assert each.outcome in (step.outcome, UNKNOWN)
@@ -50,7 +50,7 @@ def test_without_an_earlier_snapshot_only_the_first_ones_may_be_unknown(types: l
 @given(kinds, statuses)
 def test_what_is_told_of_unread_events_is_what_the_fold_plans(types: list[EventType], status: str) -> None:
     events = numbered(types)
-    plan = fold(events, {"g": Row(status, 1, "")}, {"g": "healthy"})
+    plan = plan_for(events, {"g": Row(status, 1, "")}, {"g": "healthy"})
     told = explain_unread(events, Row(status, 1, ""), "healthy")
     assert [each.outcome for each in told] == [step.outcome for step in plan.steps]
     assert [("sends a snapshot" in each.why) for each in told] == [step.snapshot is not None for step in plan.steps]

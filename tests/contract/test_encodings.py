@@ -14,7 +14,7 @@ from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_look import PostgresLook
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change, Row
+from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.embedded import prepare
 from gmhealth.ports import Lock
 from tests import daemon
@@ -59,7 +59,9 @@ def test_a_row_is_found_and_written_whatever_the_database_is_encoded_in(
     assert rows.load(["game-ü"]) == {"game-ü": ROW}
     assert rows.lock() is Lock.TAKEN
     assert str(rows.holder()).startswith("the writer, PostgreSQL session")
-    assert rows.write([Change("game-ü", "running", 7, "engine_unreachable", Summary.OOM)]) == frozenset()
+    assert rows.write([NetEffect("game-ü", "engine_unreachable", Summary.OOM)]) == {
+        "game-ü": Written("running", Row("engine_unreachable", 7, "oom"))
+    }
     assert game(encoded, "game-ü") == Game("engine_unreachable", 7, "oom")
     rows.close()
 
@@ -72,7 +74,10 @@ def test_a_game_that_the_database_cannot_name_has_no_row_and_the_others_have_the
         add_game(encoded, name)
     rows = rows_over(encoded_dsn)
     assert rows.lock() is Lock.TAKEN
-    assert rows.load(["日", *names[:5], "game-日", *names[5:], "本"]) == dict.fromkeys(names, ROW)
+    asked = ["日", *names[:5], "game-日", *names[5:], "本"]
+    assert rows.load(asked) == dict.fromkeys(names, ROW)
+    written = rows.write([NetEffect(name, "engine_unreachable", Summary.OOM) for name in sorted(asked)])
+    assert written == dict.fromkeys(names, Written("running", Row("engine_unreachable", 7, "oom")))
     assert rows.lock() is Lock.HELD
     rows.close()
 

@@ -10,7 +10,7 @@ import pytest
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change
+from gmhealth.core.plan import NetEffect
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Lock
 from tests.eventually import eventually
@@ -69,13 +69,12 @@ def test_another_offsets_lock_is_another_lock(rows: PostgresRows, pg: psycopg.Co
 
 USES: list[Callable[[PostgresRows], object]] = [
     lambda rows: rows.load(["game-a"]),
-    lambda rows: rows.write([Change("game-a", "running", 7, "engine_unreachable", Summary.OOM)]),
-    lambda rows: rows.write_summaries([Change("game-a", "running", 7, "running", Summary.OOM)]),
+    lambda rows: rows.write([NetEffect("game-a", "engine_unreachable", Summary.OOM)]),
     lambda rows: rows.keep_alive(),
 ]
 
 
-@pytest.mark.parametrize("use", USES, ids=["load", "write", "write_summaries", "keep_alive"])
+@pytest.mark.parametrize("use", USES, ids=["load", "write", "keep_alive"])
 def test_who_loses_the_session_can_do_nothing_and_must_take_the_lock_again(
     rows: PostgresRows, pg: psycopg.Connection, use: Callable[[PostgresRows], object]
 ) -> None:
@@ -97,7 +96,7 @@ def test_who_was_standing_by_takes_over_from_a_session_that_died(
     pg.execute(TERMINATE)
     assert other_rows.lock() is Lock.TAKEN
     with pytest.raises(Unavailable):
-        rows.write([Change("game-a", "running", 7, "engine_unreachable", Summary.OOM)])
+        rows.write([NetEffect("game-a", "engine_unreachable", Summary.OOM)])
     assert rows.lock() is Lock.REFUSED
     assert game(pg).status == "running"
 

@@ -16,14 +16,15 @@ from psycopg import errors
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_errors import translate
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change, Row
+from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Lock
 from tests.contract.conftest import RowsWith
 from tests.eventually import eventually
 from tests.games import add_game, game
 
-SWAP = [Change("game-a", "running", 7, "engine_unreachable", Summary.OOM)]
+SWAP = [NetEffect("game-a", "engine_unreachable", Summary.OOM)]
+SWAPPED = {"game-a": Written("running", Row("engine_unreachable", 7, "oom"))}
 WAITING = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'test' AND datname = current_database() AND wait_event_type = 'Lock'
@@ -44,7 +45,7 @@ def test_a_row_that_stays_locked_may_be_let_go(rows_with: RowsWith, locked: psyc
     with pytest.raises(Unavailable, match="PostgreSQL could not write rows: canceling statement due to lock timeout"):
         rows.write(SWAP)
     locked.rollback()
-    assert rows.write(SWAP) == frozenset()
+    assert rows.write(SWAP) == SWAPPED
 
 
 def test_a_statement_that_takes_too_long_may_be_faster_later(rows_with: RowsWith, locked: psycopg.Connection) -> None:
@@ -69,7 +70,7 @@ def test_a_statement_that_is_broken_off_can_be_made_again(
     locked.rollback()
     assert game(pg).status == "running"
     assert rows.lock() is Lock.TAKEN
-    assert rows.write(SWAP) == frozenset()
+    assert rows.write(SWAP) == SWAPPED
 
 
 def test_a_deadlock_is_resolved_by_trying_again(
@@ -92,7 +93,7 @@ def test_a_deadlock_is_resolved_by_trying_again(
             written.result()
         crossed.result()
     assert game(pg).status == "running"
-    assert rows.write(SWAP) == frozenset()
+    assert rows.write(SWAP) == SWAPPED
 
 
 def test_a_server_that_became_a_standby_may_be_the_primary_again(rows_with: RowsWith, pg: psycopg.Connection) -> None:
@@ -125,7 +126,7 @@ def test_a_column_of_another_type_is_read_by_a_new_session(rows_with: RowsWith, 
         rows.load(["game-a"])
     assert rows.load(["game-a"]) == {"game-a": Row("running", 7, "")}
     assert rows.lock() is Lock.TAKEN
-    assert rows.write(SWAP) == frozenset()
+    assert rows.write(SWAP) == SWAPPED
 
 
 def test_nobody_listening(tmp_path: Path) -> None:

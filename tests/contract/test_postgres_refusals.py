@@ -10,12 +10,12 @@ from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_errors import translate
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change
+from gmhealth.core.plan import NetEffect
 from gmhealth.errors import Unusable
 from tests.contract.conftest import RowsWith
 from tests.contract.roles import READ, as_role, limited_role
 
-SWAP = [Change("game-a", "running", 7, "engine_unreachable", Summary.OOM)]
+SWAP = [NetEffect("game-a", "engine_unreachable", Summary.OOM)]
 RETYPE = """
 ALTER TABLE runtime_records
     DROP CONSTRAINT runtime_records_current_turn_check, ALTER current_turn DROP DEFAULT, ALTER current_turn TYPE text

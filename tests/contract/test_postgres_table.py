@@ -18,14 +18,14 @@ from psycopg.sql import SQL, Identifier
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_errors import TRANSIENT_SQLSTATES, translated
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change
+from gmhealth.core.plan import NetEffect
 from gmhealth.errors import Unavailable, Unusable
 from tests.contract.conftest import RowsWith
 from tests.eventually import eventually
 from tests.games import add_game
 from tests.permissions.least import as_postgres_login
 
-SWAP = [Change("game-a", "running", 7, "engine_unreachable", Summary.OOM)]
+SWAP = [NetEffect("game-a", "engine_unreachable", Summary.OOM)]
 KNOWN = sorted(
     {
         str(each.sqlstate)

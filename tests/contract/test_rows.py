@@ -1,4 +1,4 @@
-"""Rows on a real server: guarded writes win or lose, whole, and never touch what is not ours (I4, D2, D3)."""
+"""Rows on a real server: a write decides by the status that it finds, and touches only what is ours (I4, D2, D3)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from gmhealth.adapters import postgres_connection
+from gmhealth.adapters import postgres_connection, postgres_rows
 from gmhealth.adapters.postgres_connection import Connection
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change, Row
+from gmhealth.core.plan import NetEffect, Row, Written, apply
+from gmhealth.core.status import Status
+from gmhealth.errors import Unusable
 from tests.contract.roles import READ, WRITE, as_role, limited_role
 from tests.eventually import eventually
 from tests.games import Game, add_game, game, games
@@ -19,8 +21,11 @@ from tests.games import Game, add_game, game, games
 OURS = {"status", "engine_health", "updated_at"}
 
 
-def change(game_id: str = "game-a", *, expected: str = "running", turn: int = 7, to: str | None = None) -> Change:
-    return Change(game_id, expected, turn, to or "engine_unreachable", Summary.OOM)
+UNREACHABLE = Written("running", Row("engine_unreachable", 7, "oom"))
+
+
+def oom(game_id: str = "game-a") -> NetEffect:
+    return NetEffect(game_id, "engine_unreachable", Summary.OOM)
 
 
 def whole_row(pg: psycopg.Connection) -> dict[str, Any]:
@@ -58,51 +63,85 @@ def test_loading_thousands_is_one_query(
     assert len(executed) == 1
 
 
-def test_a_change_applies_while_status_and_turn_are_as_planned(rows: PostgresRows, pg: psycopg.Connection) -> None:
-    add_game(pg)
-    assert rows.write([change()]) == frozenset()
-    assert game(pg) == Game("engine_unreachable", 7, "oom")
+STATUSES = (*Status, "a status that Game Master has added")
 
 
-def test_a_change_may_leave_the_status_as_it_is(rows: PostgresRows, pg: psycopg.Connection) -> None:
-    add_game(pg, status="finished")
-    assert rows.write([change(expected="finished", to="finished")]) == frozenset()
-    assert game(pg) == Game("finished", 7, "oom")
+@pytest.fixture(params=["as this server does", "as those before 18 do"])
+def written(request: pytest.FixtureRequest, rows: PostgresRows, monkeypatch: pytest.MonkeyPatch) -> PostgresRows:
+    """Rows over either form of the statement; a server before 18 has but one."""
+    if "before" in request.param:
+        monkeypatch.setattr(postgres_rows, "RETURNS_OLD", 10**9)
+    return rows
+
+
+@pytest.mark.parametrize("target", ["", "running", "engine_unreachable"])
+def test_a_write_does_to_each_status_what_the_core_says(
+    written: PostgresRows, pg: psycopg.Connection, target: str
+) -> None:
+    pg.execute("ALTER TABLE runtime_records DROP CONSTRAINT runtime_records_status_check")
+    for status in STATUSES:
+        add_game(pg, f"game-{status}", status=status)
+    effects = [NetEffect(f"game-{status}", target, Summary.OOM) for status in sorted(STATUSES)]
+    expected = apply(effects, {f"game-{status}": Row(status, 7, "") for status in STATUSES})
+    assert written.write(effects) == expected
+    assert games(pg) == {game_id: Game(row.status, 7, "oom") for game_id, (_, row) in expected.items()}
 
 
 @pytest.mark.parametrize(
-    "stale",
-    [
-        pytest.param(change(expected="generation_in_progress"), id="another status"),
-        pytest.param(change(turn=6), id="another turn"),
-        pytest.param(change("game-gone"), id="no row"),
-    ],
+    "type_", ["text", "varchar(32)", "short", "state"], ids=["text", "varchar", "a domain", "an enum"]
 )
-def test_a_change_planned_from_another_row_loses_and_touches_nothing(
-    rows: PostgresRows, pg: psycopg.Connection, stale: Change
+def test_a_status_may_be_of_any_type_of_text(written: PostgresRows, pg: psycopg.Connection, type_: str) -> None:
+    pg.execute("CREATE DOMAIN short AS text CHECK (length(VALUE) < 32)")
+    pg.execute("CREATE TYPE state AS ENUM ('running', 'engine_unreachable')")
+    pg.execute("ALTER TABLE runtime_records DROP CONSTRAINT runtime_records_status_check")
+    pg.execute(f"ALTER TABLE runtime_records ALTER COLUMN status TYPE {type_} USING status::text::{type_}".encode())
+    add_game(pg)
+    assert written.write([oom()]) == {"game-a": UNREACHABLE}
+
+
+def test_a_game_without_a_row_is_left_out_and_the_others_are_written(
+    written: PostgresRows, pg: psycopg.Connection
+) -> None:
+    add_game(pg, "game-b")
+    assert written.write([oom("game-a"), oom("game-b"), oom("game-c")]) == {"game-b": UNREACHABLE}
+
+
+@pytest.mark.parametrize("column", ["status", "current_turn"])
+def test_a_row_without_status_or_turn_is_not_touched(
+    written: PostgresRows, pg: psycopg.Connection, column: str
 ) -> None:
     add_game(pg)
+    pg.execute(f"ALTER TABLE runtime_records ALTER COLUMN {column} DROP NOT NULL".encode())
+    pg.execute(f"UPDATE runtime_records SET {column} = NULL".encode())
     before = whole_row(pg)
-    assert rows.write([stale]) == {stale.game_id}
+    assert written.write([oom()]) == {}
+    assert written.load(["game-a"]) == {}
     assert whole_row(pg) == before
 
 
-def test_the_others_apply_when_one_loses(rows: PostgresRows, pg: psycopg.Connection) -> None:
-    for game_id, status in (("game-a", "running"), ("game-b", "stopped"), ("game-c", "running")):
-        add_game(pg, game_id, status=status)
-    assert rows.write([change("game-a"), change("game-b"), change("game-c")]) == {"game-b"}
-    assert [row.status for _, row in sorted(games(pg).items())] == [
-        "engine_unreachable",
-        "stopped",
-        "engine_unreachable",
-    ]
+def test_a_row_comes_back_as_a_trigger_before_it_has_stored_it(written: PostgresRows, pg: psycopg.Connection) -> None:
+    add_game(pg)
+    pg.execute(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.status := OLD.status; NEW.engine_health := upper(NEW.engine_health); RETURN NEW; END $$;"
+        " CREATE TRIGGER keep BEFORE UPDATE ON runtime_records FOR EACH ROW EXECUTE FUNCTION keep()"
+    )
+    assert written.write([oom()]) == {"game-a": Written("running", Row("running", 7, "OOM"))}
 
 
-def test_all_of_a_write_is_one_transaction(rows: PostgresRows, pg: psycopg.Connection) -> None:
+def test_updated_at_only_ever_grows(written: PostgresRows, pg: psycopg.Connection) -> None:
+    add_game(pg)
+    pg.execute("UPDATE runtime_records SET updated_at = '2999-01-01'")
+    written.write([oom()])
+    assert whole_row(pg)["updated_at"].startswith("2999-01-01T00:00:00.000001")
+
+
+def test_all_of_a_write_is_one_transaction(written: PostgresRows, pg: psycopg.Connection) -> None:
     add_game(pg, "game-a")
     add_game(pg, "game-b")
-    with pytest.raises(Exception, match="runtime_records_status_check"):
-        rows.write([change("game-a"), change("game-b", to="no such status")])
+    pg.execute("ALTER TABLE runtime_records ADD CHECK (game_id = 'game-a' OR engine_health = '')")
+    with pytest.raises(Unusable, match="violates check constraint"):
+        written.write([oom("game-a"), oom("game-b")])
     assert game(pg, "game-a") == Game("running", 7, "")
 
 
@@ -110,27 +149,16 @@ def test_nothing_to_write_needs_no_server() -> None:
     def refuse() -> Any:
         raise AssertionError("connected")
 
-    assert PostgresRows(refuse, table="runtime_records", lock_name="offset").write([]) == frozenset()
+    assert PostgresRows(refuse, table="runtime_records", lock_name="offset").write([]) == {}
 
 
 def test_a_write_touches_our_columns_only(rows: PostgresRows, pg: psycopg.Connection) -> None:
     add_game(pg)
     before = whole_row(pg)
-    rows.write([change()])
+    rows.write([oom()])
     after = whole_row(pg)
     assert {name for name, value in after.items() if value != before[name]} == OURS
     assert after["updated_at"] > "2026"
-
-
-@pytest.mark.parametrize("status", ["stopped", "finished", "generation_in_progress", "running"])
-def test_a_summary_is_written_whatever_the_status_and_the_row_comes_back(
-    rows: PostgresRows, pg: psycopg.Connection, status: str
-) -> None:
-    add_game(pg, status=status, turn=9)
-    before = whole_row(pg)
-    assert rows.write_summaries([change(), change("game-gone")]) == {"game-a": Row(status, 9, "oom")}
-    after = whole_row(pg)
-    assert {name for name, value in after.items() if value != before[name]} == OURS - {"status"}
 
 
 def test_the_table_may_name_its_schema(postgres_dsn: str, pg: psycopg.Connection) -> None:
@@ -143,7 +171,7 @@ def test_the_table_may_name_its_schema(postgres_dsn: str, pg: psycopg.Connection
         table="game master.runtime_records",
         lock_name="offset",
     )
-    assert rows.write([change()]) == frozenset()
+    assert rows.write([oom()]) == {"game-a": UNREACHABLE}
     assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
     rows.close()
 
@@ -153,8 +181,7 @@ def test_grants_on_our_columns_are_enough(postgres_dsn: str, pg: psycopg.Connect
     with limited_role(pg, READ, WRITE) as role:
         rows = PostgresRows(lambda: as_role(postgres_dsn, role), table="runtime_records", lock_name="offset")
         rows.lock()
-        assert rows.write([change()]) == frozenset()
-        assert rows.write_summaries([change()]) == {"game-a": Row("engine_unreachable", 7, "oom")}
+        assert rows.write([oom()]) == {"game-a": UNREACHABLE}
         rows.close()
 
 
@@ -166,7 +193,7 @@ def test_work_meanwhile_is_done_once_the_write_has_left(rows: PostgresRows, pg: 
         eventually(lambda: game(pg).engine_health == "oom")
         seen.append(game(pg))
 
-    assert rows.write([change()], meanwhile) == frozenset()
+    assert rows.write([oom()], meanwhile) == {"game-a": UNREACHABLE}
     assert seen == [Game("engine_unreachable", 7, "oom")]
     assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
     assert len(seen) == 1
@@ -181,7 +208,7 @@ def test_what_is_raised_meanwhile_comes_out_and_leaves_the_session_to_be_dropped
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        rows.write([change()], meanwhile)
+        rows.write([oom()], meanwhile)
     eventually(lambda: game(pg).engine_health == "oom")
     rows.close()
     assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}

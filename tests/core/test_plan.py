@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import astuple
 
 from gmhealth.core.events import EventType, HealthEvent
-from gmhealth.core.plan import Change, Outcome, Plan, Row, fold, shared_row
+from gmhealth.core.mapping import Summary
+from gmhealth.core.plan import NetEffect, Outcome, Row, Written, apply, fold, may_move, net_effects, plan_for
 from gmhealth.core.snapshot import Snapshot
 from tests.core.model import Consumer, RuntimeRecord, Store
 from tests.strategies import GAMES, cuts, event_lists, split, tables
@@ -25,24 +26,15 @@ def events(*kinds: EventType, game_id: str = "game-a") -> list[HealthEvent]:
     return [HealthEvent(f"{n}-0".encode(), game_id, kind, 100 * n) for n, kind in enumerate(kinds, start=1)]
 
 
-def applied(rows: Rows, changes: Iterable[Change]) -> dict[str, Row]:
-    """The rows after a compare-and-swap that nobody interferes with."""
-    after = dict(rows)
-    for change in changes:
-        row = after[change.game_id]
-        assert (row.status, row.current_turn) == (change.expected, change.current_turn)
-        after[change.game_id] = Row(change.status, row.current_turn, change.summary)
-    return after
-
-
 def consumed(batches: Iterable[Events], rows: Rows) -> tuple[Rows, list[Snapshot]]:
     """What a worker leaves behind that takes one batch after the other."""
     emitted: dict[str, str] = {}
     snapshots: list[Snapshot] = []
     for batch in batches:
-        plan = fold(batch, rows, emitted)
-        rows = applied(rows, plan.changes)
-        emitted.update((change.game_id, change.summary) for change in plan.changes)
+        written = apply(net_effects(batch), rows)
+        plan = fold(batch, written, emitted)
+        rows = {**rows, **{game_id: row for game_id, (_, row) in written.items()}}
+        emitted.update(plan.summaries)
         snapshots += plan.snapshots
     return rows, snapshots
 
@@ -69,17 +61,18 @@ def test_how_a_stream_is_split_makes_no_difference(stream: Events, rows: Rows, a
 
 @given(event_lists, tables, st.dictionaries(st.sampled_from(GAMES), st.sampled_from(["healthy", "oom"])))
 def test_one_games_events_do_not_touch_another_game(stream: Events, rows: Rows, emitted: dict[str, str]) -> None:
-    plan = fold(stream, rows, emitted)
+    plan = plan_for(stream, rows, emitted)
     for game_id in GAMES:
-        alone = fold([event for event in stream if event.game_id == game_id], rows, emitted)
+        alone = plan_for([event for event in stream if event.game_id == game_id], rows, emitted)
         assert [step for step in plan.steps if step.event.game_id == game_id] == alone.steps
-        assert [change for change in plan.changes if change.game_id == game_id] == alone.changes
+        assert plan.summaries.get(game_id) == alone.summaries.get(game_id)
 
 
 @given(event_lists, tables)
 def test_without_swaps_no_status_changes(stream: Events, rows: Rows) -> None:
-    plan = fold(stream, rows, {}, swap=False)
-    assert all(change.status == change.expected for change in plan.changes)
+    written = apply(net_effects(stream, swap=False), rows)
+    plan = fold(stream, written, {}, swap=False)
+    assert all(before == row.status for before, row in written.values())
     assert all(snapshot.runtime_status == rows[snapshot.game_id].status for snapshot in plan.snapshots)
     assert plan.moved == {}
 
@@ -92,47 +85,41 @@ def test_running_a_suffix_again_ends_in_the_same_rows(stream: Events, rows: Rows
 
 @given(event_lists, tables)
 def test_who_runs_a_dead_ones_events_again_sees_each_status_that_they_have_moved(stream: Events, rows: Rows) -> None:
-    first = fold(stream, rows, {})
-    moved = {change.game_id for change in first.changes if change.status != change.expected}
-    again = fold(stream, consumed([stream], rows)[0], {})
-    assert moved <= again.arrived.keys()
+    first = plan_for(stream, rows, {})
+    again = plan_for(stream, consumed([stream], rows)[0], {})
+    assert first.moved.keys() <= again.arrived.keys() & may_move(stream).keys()
     assert again.moved.keys() <= again.arrived.keys()
 
 
 @given(event_lists, tables)
-def test_there_is_one_change_a_game_in_the_order_of_their_locks(stream: Events, rows: Rows) -> None:
-    games = [change.game_id for change in fold(stream, rows, {}).changes]
-    assert games == sorted({event.game_id for event in stream} & rows.keys())
+def test_the_rows_are_written_as_the_fold_leaves_them(stream: Events, rows: Rows) -> None:
+    # The net effect is reduced before any row is known; the fold goes event by event. Both come to the same.
+    written = apply(net_effects(stream), rows)
+    last = {step.event.game_id: step.status for step in fold(stream, written, {}).steps if step.event.game_id in rows}
+    assert {game_id: row.status for game_id, (_, row) in written.items()} == last
+
+
+@given(event_lists)
+def test_there_is_one_net_effect_a_game_in_the_order_of_their_locks(stream: Events) -> None:
+    assert [effect.game_id for effect in net_effects(stream)] == sorted({event.game_id for event in stream})
 
 
 @given(event_lists, tables)
 def test_there_is_one_step_an_event_in_stream_order(stream: Events, rows: Rows) -> None:
-    assert [step.event for step in fold(stream, rows, {}).steps] == stream
+    assert [step.event for step in plan_for(stream, rows, {}).steps] == stream
 
 
 @given(event_lists, tables)
 def test_the_inputs_are_left_as_they_are(stream: Events, rows: Rows) -> None:
     before, emitted = dict(rows), {"game-a": "oom"}
-    fold(stream, rows, emitted)
+    plan_for(stream, rows, emitted)
     assert (rows, emitted) == (before, {"game-a": "oom"})
 
 
-@given(event_lists, tables, tables, st.sets(st.sampled_from(GAMES)))
-def test_what_is_planned_again_takes_its_place_in_stream_order(
-    stream: Events, rows: Rows, later: Rows, lost: set[str]
-) -> None:
-    again = fold([event for event in stream if event.game_id in lost], later, {})
-    merged = fold(stream, rows, {}).replaced(again, lost)
-    both = {game: row for game, row in rows.items() if game not in lost} | {
-        game: row for game, row in later.items() if game in lost
-    }
-    assert merged == fold(stream, both, {})
-
-
 def test_a_game_without_a_row_gives_a_step_and_nothing_else() -> None:
-    plan = fold(events(OOM, FAILED), {}, {})
+    plan = plan_for(events(OOM, FAILED), {}, {})
     assert [step.outcome for step in plan.steps] == [Outcome.NO_ROW, Outcome.NO_ROW]
-    assert (plan.snapshots, plan.changes, plan.moved) == ([], [], {})
+    assert (plan.snapshots, plan.summaries, plan.moved) == ([], {}, {})
 
 
 @pytest.mark.parametrize(
@@ -149,7 +136,7 @@ def test_a_game_without_a_row_gives_a_step_and_nothing_else() -> None:
     ],
 )
 def test_what_becomes_of_one_event(kind: EventType, status: str, outcome: Outcome, after: str) -> None:
-    plan = fold(events(kind), {"game-a": Row(status, 7, "")}, {})
+    plan = plan_for(events(kind), {"game-a": Row(status, 7, "")}, {})
     (step,) = plan.steps
     assert (step.outcome, step.status) == (outcome, after)
     assert step.snapshot is not None
@@ -158,20 +145,31 @@ def test_what_becomes_of_one_event(kind: EventType, status: str, outcome: Outcom
 
 def test_the_same_summary_is_said_once_and_a_transition_always() -> None:
     row = {"game-a": Row("running", 1, "oom")}
-    plan = fold(events(OOM, OOM, FAILED, FAILED, RECOVERED, STARTED, EXITED), row, {"game-a": "oom"})
+    plan = plan_for(events(OOM, OOM, FAILED, FAILED, RECOVERED, STARTED, EXITED), row, {"game-a": "oom"})
     said = [snapshot.engine_health_summary for snapshot in plan.snapshots]
     assert said == ["oom", "probe_failed", "healthy", "exited"]  # the first although it was said before: it swapped
 
 
-def test_a_game_that_was_moved_and_moved_back_still_counts_as_swapped() -> None:
-    plan: Plan = fold(events(OOM, RECOVERED, STARTED), {"game-a": Row("running", 1, "healthy")}, {})
-    assert plan.moved == {"game-a": 200}
-    assert [(change.expected, change.status) for change in plan.changes] == [("running", "running")]
+def test_a_game_that_was_moved_and_moved_back_is_told_of_both_and_its_row_was_not_moved() -> None:
+    row = {"game-a": Row("running", 1, "healthy")}
+    plan = plan_for(events(OOM, RECOVERED, STARTED), row, {})
+    assert [step.outcome for step in plan.steps] == [Outcome.SWAPPED, Outcome.SWAPPED, Outcome.HEALTH_ONLY]
+    assert [snapshot.runtime_status for snapshot in plan.snapshots] == ["engine_unreachable", "running"]
+    assert plan.moved == {}
 
 
-def test_games_that_are_alike_share_a_row_and_few_are_kept_for_it() -> None:
-    first = shared_row("running", 7, "healthy")
-    assert shared_row("running", 7, "healthy") is first
-    for turn in range(10_000):
-        shared_row("running", turn, "healthy")
-    assert shared_row.cache_info().currsize <= 1_000
+def test_the_last_swap_of_a_game_and_its_last_summary_are_its_net_effect() -> None:
+    assert net_effects(events(RECOVERED, OOM, FAILED)) == [
+        NetEffect("game-a", "engine_unreachable", Summary.PROBE_FAILED)
+    ]
+    assert net_effects(events(OOM, RECOVERED), swap=False) == [NetEffect("game-a", "", Summary.HEALTHY)]
+
+
+def test_the_last_snapshot_shows_the_row_as_it_is_stored() -> None:
+    # A trigger of Game Master's kept the status and wrote the summary in its own way (D5).
+    stored = {"game-a": Written("running", Row("running", 9, "OOM"))}
+    plan = fold(events(FAILED, OOM, OOM), stored, {})
+    shown = [(one.current_turn, one.runtime_status, one.engine_health_summary) for one in plan.snapshots]
+    assert shown == [(9, "running", "probe_failed"), (9, "running", "OOM")]
+    assert plan.moved == {}
+    assert plan.summaries == {"game-a": "oom"}, "what is debounced is what events say"

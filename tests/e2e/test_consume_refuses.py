@@ -110,7 +110,7 @@ def test_a_table_that_is_not_there_is_no_reason_to_try_again(
     assert done.returncode == 1
     what, hint = done.stderr.splitlines()[-2:]
     assert (
-        what == 'gmhealth: PostgreSQL refused to load rows: relation "runtime_records" does not exist (SQLSTATE 42P01)'
+        what == 'gmhealth: PostgreSQL refused to write rows: relation "runtime_records" does not exist (SQLSTATE 42P01)'
     )
     assert "GMHEALTH_POSTGRES_TABLE" in hint
     assert redis_client.exists(OFFSET) == 0

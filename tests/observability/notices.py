@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import EventType, HealthEvent, InvalidEntry
-from gmhealth.core.plan import Row, fold
+from gmhealth.core.plan import Row, plan_for
 from gmhealth.notices import BatchDone
 
 NOW_S = 1_795_449_400.0
@@ -27,6 +27,6 @@ def batch(
     last: EntryId = LAST,
 ) -> BatchDone:
     """A batch over one row, `game-a`, whose last snapshot had the summary `sent`."""
-    plan = fold(events, {"game-a": Row(status, 7, "")}, {"game-a": sent})
+    plan = plan_for(events, {"game-a": Row(status, 7, "")}, {"game-a": sent})
     seconds = {"decode": 0.002, "write": 0.04, "publish": 0.003}
-    return BatchDone(len(events) + len(invalid), invalid, plan, 2, last, seconds)
+    return BatchDone(len(events) + len(invalid), invalid, plan, last, seconds)

@@ -84,7 +84,6 @@ def test_events_by_type_and_outcome() -> None:
 def test_figures_of_a_batch() -> None:
     page = scrape(batch([event(EventType.PROBE_FAILED, delay_s=0.2)], [INVALID]), batch([]))
     assert page["gmhealth_entries_total"] == 2
-    assert page["gmhealth_lost_races_total"] == 4
     assert page["gmhealth_dead_letters_total reason=event_type_missing"] == 1
     assert page["gmhealth_batch_entries_count"] == 2
     assert page["gmhealth_batch_entries_sum"] == 2

@@ -149,16 +149,3 @@ def test_an_operator_may_have_entries_run_again_and_the_rows_told_once_more() ->
     found = replace(clean(), effects=effects, versions=versions, lobby=6)
     assert judged(found) == []
     assert [v.rule for v in judged(with_step(found, 10, sent=[again._replace(status="stopped")]))] == ["D5"]
-
-
-def test_after_three_lost_races_events_may_move_nothing_even_where_the_row_ends_the_same() -> None:
-    told = [Sent("game-0001", 5, "running", summary, at) for at, summary in ((6, "exited"), (7, "healthy"))]
-    effects: list[Fed | Step] = [event(6, 1, "container_exited"), event(7, 1, "probe_recovered"), commit(5, 7, *told)]
-    back = version(6, 4.2, 1, "generation_in_progress", "running", 5, "oom", MASTER)
-    ours = version(9, 5.0, 1, "running", "running", 5, "healthy")
-    races = [back._replace(n=n, at=4.2 + n / 100) for n in (6, 7, 8)]
-    rows = {**clean().rows, "game-0001": Row("running", 5, "healthy")}
-    found = replace(clean(), effects=[*clean().effects, *effects], rows=rows, lobby=6)
-    assert judged(replace(found, versions=[*clean().versions, *races, ours])) == []
-    once = {violation.rule for violation in judged(replace(found, versions=[*clean().versions, races[0], ours]))}
-    assert once == {"D5"}

@@ -1,7 +1,6 @@
 """The harness can fail: each known mutation of the protocol, applied to a copy of the package, is caught.
 
-The mutations are those that `tests/worker/test_protocol_model.py` names. "debounce remembered last" cannot be missed
-by a failure alone, as whatever fails is planned again with nothing remembered; what shows it is a lost race.
+The mutations are those that `tests/worker/test_protocol_model.py` names.
 """
 
 from __future__ import annotations
@@ -30,14 +29,6 @@ OFFSET_BEFORE_PUBLISH = (
             if reply is None:
                 again = ("marked", "", commit.mark, "", *head[4:])
                 reply = self._run(nothing, len(names), *names, *again, *letters)
-""",
-)
-REMEMBERED_BEFORE_PUBLISH = (
-    "writer.py",
-    "        plan = fold(events, self._remembered, emitted, swap=self._swap)\n",
-    """
-        plan = fold(events, self._remembered, emitted, swap=self._swap)
-        emitted.update((change.game_id, change.summary) for change in plan.changes)
 """,
 )
 NO_FENCE = (
@@ -91,7 +82,6 @@ BEFORE_PUBLISHING = {"wires": ("publish",), "sides": (Side.BEFORE,), "games": 3}
     ("mutation", "kinds", "rules"),
     [
         pytest.param(OFFSET_BEFORE_PUBLISH, named("kill -9"), {"I3"}, id="offset saved before publish"),
-        pytest.param(REMEMBERED_BEFORE_PUBLISH, named("row locked"), {"D4"}, id="cache set before publish"),
         pytest.param(NO_FENCE, named("offset reset back", "offset reset forward"), {"I5", "I6"}, id="fence left out"),
         pytest.param(
             DEBOUNCE_KEPT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
@@ -13,7 +12,7 @@ from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import EntryId
 from gmhealth.core.outage import Outage
-from gmhealth.core.plan import Change, Row
+from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.errors import Unavailable
 from gmhealth.ports import Commit, Dropped, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
 
@@ -178,14 +177,11 @@ class FaultyRows:
     def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
         return self._at.cross("rows.load", lambda: self._real.load(game_ids), self._hang_up)
 
-    def write(self, changes: Sequence[Change], meanwhile: Meanwhile = nothing) -> AbstractSet[str]:
-        return self._at.cross("rows.write", lambda: self._real.write(changes, meanwhile), self._hang_up)
+    def write(self, effects: Sequence[NetEffect], meanwhile: Meanwhile = nothing) -> Mapping[str, Written]:
+        return self._at.cross("rows.write", lambda: self._real.write(effects, meanwhile), self._hang_up)
 
     def tell(self, outage: Outage | None) -> None:
         self._real.tell(outage)
-
-    def write_summaries(self, changes: Sequence[Change]) -> Mapping[str, Row]:
-        return self._at.cross("rows.write_summaries", lambda: self._real.write_summaries(changes), self._hang_up)
 
     def keep_alive(self) -> None:
         self._at.cross("rows.keep_alive", self._real.keep_alive, self._hang_up)

@@ -42,7 +42,7 @@ def test_a_worker_that_freezes_between_any_two_calls_holds_no_row(scene: Scene) 
     scene.pg.execute("SET lock_timeout = '20s'")
     incident.record(scene)
     play(scene, Boundaries(visit=visit))
-    assert {"rows.load", "rows.write"} <= {crossing.name for crossing in crossings}
+    assert {"rows.write"} <= {crossing.name for crossing in crossings}
 
 
 def test_no_statement_leaves_a_transaction_open(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ def test_a_job_with_an_end_does_not_stand_by(scene: Scene, job: Job) -> None:
 def test_a_job_that_lost_its_session_is_not_turned_away_by_what_is_left_of_it(scene: Scene, job: Job) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom")
-    actor = scene.actor(Boundaries(Fault(6, When.BEFORE, crash=False)), job=job)
+    actor = scene.actor(Boundaries(Fault(5, When.BEFORE, crash=False)), job=job)
     with pytest.raises(Unavailable):
         actor.worker.step()
     actor.rows.close()

@@ -30,7 +30,7 @@ def orphaned(scene: Scene) -> Scene:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom", 1)
     scene.event("2-0", "game-x", "container_started", 2)
-    dead = scene.actor(Boundaries(Fault(5, When.AFTER, crash=True)))
+    dead = scene.actor(Boundaries(Fault(4, When.AFTER, crash=True)))
     with pytest.raises(Crash):
         dead.worker.step()
     assert dead.boundaries.names[-1] == "rows.write"
@@ -57,14 +57,14 @@ def test_whenever_the_offset_is_moved_past_it(orphaned: Scene, at: int) -> None:
 
 
 @pytest.mark.parametrize("when", When)
-@pytest.mark.parametrize("at", range(1, 9))
+@pytest.mark.parametrize("at", range(1, 8))
 def test_whatever_fails_as_it_takes_over(orphaned: Scene, at: int, when: When) -> None:
     orphaned.reset("2-0")
     at_rest_in_spite_of_failures(orphaned.actor(Boundaries(Fault(at, when, crash=False))))
     assert orphaned.snapshots() == [UNREPORTED]
 
 
-@pytest.mark.parametrize("at", range(3, 9))
+@pytest.mark.parametrize("at", range(3, 8))
 def test_whatever_fails_as_it_follows(orphaned: Scene, at: int) -> None:
     def visit(crossing: Crossing) -> None:
         if crossing[::2] == (3, When.BEFORE):

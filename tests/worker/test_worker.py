@@ -32,7 +32,7 @@ def test_a_first_step_says_where_it_begins_and_does_a_batch(scene: Scene) -> Non
     active, done = actor.notices
     assert isinstance(active, Active)
     assert isinstance(done, BatchDone)
-    assert (done.entries, done.lost_races, str(done.last)) == (1, 0, "5-0")
+    assert (done.entries, str(done.last)) == (1, "5-0")
     assert game(scene.pg) == Game("engine_unreachable", 7, "oom")
     assert scene.snapshots() == [Snapshot("game-a", 7, "engine_unreachable", "oom", 77)]
     assert scene.offset() == "5-0"
@@ -135,8 +135,8 @@ def test_an_idle_worker_follows_a_moved_offset(scene: Scene) -> None:
 def test_a_worker_that_waits_follows_before_it_repeats_its_batch(scene: Scene) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom", 1)
-    actor = scene.actor(Boundaries(Fault(6, When.BEFORE, crash=False)))
-    with pytest.raises(Unavailable, match=r"call 6, ledger\.commit"):
+    actor = scene.actor(Boundaries(Fault(5, When.BEFORE, crash=False)))
+    with pytest.raises(Unavailable, match=r"call 5, ledger\.commit"):
         actor.worker.step()
     scene.reset("1-0")
     actor.worker.step()
@@ -147,8 +147,8 @@ def test_a_worker_that_waits_follows_before_it_repeats_its_batch(scene: Scene) -
 def test_a_lost_answer_to_a_commit_is_no_reason_to_commit_again(scene: Scene) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom")
-    actor = scene.actor(Boundaries(Fault(6, When.AFTER, crash=False)))
-    with pytest.raises(Unavailable, match=r"call 6, ledger\.commit"):
+    actor = scene.actor(Boundaries(Fault(5, When.AFTER, crash=False)))
+    with pytest.raises(Unavailable, match=r"call 5, ledger\.commit"):
         actor.worker.step()
     actor.notices.clear()
     actor.worker.step()
@@ -160,8 +160,8 @@ def test_a_lost_answer_to_a_repair_is_no_reason_to_repair_again(scene: Scene) ->
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom")
     reset = once_before("ledger.commit", lambda: scene.reset("1-0"))
-    actor = scene.actor(Boundaries(Fault(9, When.AFTER, crash=False), reset))
-    with pytest.raises(Unavailable, match=r"call 9, ledger\.commit"):
+    actor = scene.actor(Boundaries(Fault(8, When.AFTER, crash=False), reset))
+    with pytest.raises(Unavailable, match=r"call 8, ledger\.commit"):
         actor.worker.step()
     actor.rest()
     assert len(scene.snapshots()) == 1
@@ -189,15 +189,6 @@ def test_a_batch_that_is_tried_again_is_told_in_any_case(scene: Scene) -> None:
         actor.worker.step()
     actor.rest()
     assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
-
-
-def test_a_summary_is_not_remembered_before_it_is_sent(scene: Scene) -> None:
-    add_game(scene.pg)
-    scene.event("1-0", "game-a", "container_exited")
-    generate = "UPDATE runtime_records SET status = 'generation_in_progress'"
-    actor = scene.actor(Boundaries(visit=once_before("rows.write", lambda: scene.pg.execute(generate))))
-    actor.worker.step()  # the race is lost, and what was planned before it was never sent
-    assert scene.snapshots() == [Snapshot("game-a", 7, "generation_in_progress", "exited", 1000)]
 
 
 def test_the_offset_is_never_guessed_from_garbage(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, TypeVar
@@ -18,8 +18,7 @@ from gmhealth import bootstrap, writer
 from gmhealth.bootstrap import Parts
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import decode_all
-from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import Change, Row, fold
+from gmhealth.core.plan import fold, net_effects
 from gmhealth.job import Job
 from gmhealth.notices import BatchDone, Notice
 from gmhealth.ports import Commit
@@ -70,7 +69,7 @@ class Tally:
     def observe(self, notice: Notice) -> None:
         """Count a batch."""
         if isinstance(notice, BatchDone):
-            self.changes += len(notice.plan.changes)
+            self.changes += len(notice.plan.summaries)
             self.snapshots += len(notice.plan.snapshots)
 
 
@@ -93,10 +92,11 @@ def together(parts: Parts, job: Job, tally: Tally) -> Clock:
     ports: dict[str, Any] = {
         "stream": Clocked(parts.stream, clock, read_range="read"),
         "ledger": Clocked(parts.ledger, clock, commit="publish"),
-        "rows": Clocked(parts.rows, clock, load="load", write="write"),
+        "rows": Clocked(parts.rows, clock, write="write"),
     }
     with (
         mock.patch.object(Reading, "decode", clock.clocked("decode", Reading.decode)),
+        mock.patch.object(writer, "net_effects", clock.clocked("reduce", net_effects)),
         mock.patch.object(writer, "fold", clock.clocked("fold", fold)),
     ):
         clock.time("rest", bootstrap.worker(replace(parts, **ports), job, tally.observe).run, Event())
@@ -114,23 +114,14 @@ def alone(parts: Parts, until: EntryId, batch_size: int) -> dict[str, float]:
         batches.append(read.entries)
         after = EntryId.parse(read.entries[-1][0]) or until
     events = [clock.time("decode", decode_all, batch).events for batch in batches]
-    rows = [clock.time("load", parts.rows.load, {event.game_id for event in batch}) for batch in events]
-    plans = [clock.time("fold", fold, *batch, {}) for batch in zip(events, rows, strict=True)]
-    for loaded in rows:
-        # Not the plans' changes: the rows have moved on, and a change that does not apply costs less.
-        clock.time("write", parts.rows.write, _touching(loaded))
+    effects = [clock.time("reduce", net_effects, batch) for batch in events]
+    written = [clock.time("write", parts.rows.write, batch) for batch in effects]
+    plans = [clock.time("fold", fold, *batch, {}) for batch in zip(events, written, strict=True)]
     for at, plan in enumerate(plans):
         commit = Commit(parts.ledger.saved(), None, f"alone#{at}", plan.snapshots, ())
         clock.time("publish", parts.ledger.commit, commit)
     entries = sum(map(len, batches))
     return {stage: seconds / entries for stage, seconds in clock.wall.items()}
-
-
-def _touching(rows: Mapping[str, Row]) -> list[Change]:
-    return [
-        Change(game_id, row.status, row.current_turn, row.status, Summary.HEALTHY)
-        for game_id, row in sorted(rows.items())
-    ]
 
 
 def main() -> None:
