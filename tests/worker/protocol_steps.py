@@ -41,10 +41,10 @@ def _without_batch(world: World, at: int, bounds: Bounds, *, lose: bool) -> Iter
 
 def _with_batch(world: World, at: int, bounds: Bounds, *, lose: bool) -> Iterator[tuple[str, World]]:
     worker = world.workers[at]
-    if worker.plan is None:
-        yield "load", _on_session(world, at, bounds, _load(world, worker, bounds), lose=lose)
-    elif not worker.plan.written and "write before publishing" not in bounds.without:
-        yield from _write(world, at, worker.plan, bounds, lose=lose)
+    if worker.plan is None and "write before publishing" in bounds.without:
+        yield "load", _on_session(world, at, bounds, _fold(world, worker, bounds), lose=lose)
+    elif worker.plan is None:
+        yield from _write(world, at, bounds, lose=lose)
     else:
         yield from _commit(world, at, _batch(worker, worker.plan, world.marks + 1), bounds, lose=lose)
 
@@ -141,32 +141,36 @@ def _read(world: World, worker: Worker, bounds: Bounds) -> Worker:
     return worker._replace(hand=min(worker.place + bounds.batch, there)) if worker.place < there else worker
 
 
-def _load(world: World, worker: Worker, bounds: Bounds) -> Worker:
+def _fold(world: World, worker: Worker, bounds: Bounds) -> Worker:
     emitted = worker.emitted
     if worker.again and "debounce dropped on a retry" not in bounds.without:
         emitted = ""
     plan = fold(bounds.entries[worker.place : worker.hand], world.status, emitted)
     if "debounce remembered last" in bounds.without:
         emitted = plan.summary
-    # A lost race plans the batch once more with what was remembered by then.
     return worker._replace(plan=plan, emitted=emitted, owed=worker.owed or plan.status != plan.expected, again=False)
 
 
-def _write(world: World, at: int, plan: Plan, bounds: Bounds, *, lose: bool) -> Iterator[tuple[str, World]]:
+def _write(world: World, at: int, bounds: Bounds, *, lose: bool) -> Iterator[tuple[str, World]]:
+    """The row decides: the batch is folded over the status that the write finds under the row's lock."""
     worker = world.workers[at]
     if bounds.lock and world.holder != at:
         yield "write without a session", _failed(world, at, session=False)
         return
+    # Whether its answer will come is not known as it leaves: a status that it may move is owed from then on.
+    may_move = not SWAP.keys().isdisjoint(bounds.entries[worker.place : worker.hand])
     if lose:
-        yield "write never sent", _failed(world, at, session=False)
-    if world.status != plan.expected:
-        yield "write loses a race", put(world, at, worker._replace(plan=None))
-        return
+        owing = put(world, at, worker._replace(owed=worker.owed or may_move))
+        yield "write never sent", _failed(owing, at, session=False)
+    worker = _fold(world, worker, bounds)
+    plan = worker.plan
+    assert plan is not None
     version = world.version + (plan.status != plan.expected)
-    batch = bits(worker.place, worker.hand)
-    worker = worker._replace(plan=plan._replace(written=True, shows=version if plan.told else None))
+    worker = worker._replace(plan=plan._replace(shows=version if plan.told else None))
+    if lose:
+        worker = worker._replace(owed=worker.owed or may_move)
     world = world._replace(status=plan.status, summary=plan.summary, version=version)
-    written = put(world._replace(written=world.written | batch), at, worker)
+    written = put(world._replace(written=world.written | bits(worker.place, worker.hand)), at, worker)
     yield ("write, answer lost", _failed(written, at, session=False)) if lose else ("write", written)
 
 

@@ -34,13 +34,12 @@ class Bounds(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A fold over a row with the status `expected`; `shows` is the version of the row it left, once it is written."""
+    """A fold over a row with the status `expected`; `shows` is the version of the row that it left."""
 
     expected: str
     status: str
     summary: str
     told: bool
-    written: bool = False
     shows: int | None = None
 
 
