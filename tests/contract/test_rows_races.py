@@ -110,7 +110,7 @@ def test_a_change_that_is_rolled_back_does_not_count(
     assert game(pg).status == "engine_unreachable"
 
 
-@pytest.mark.parametrize("planned_on", ["a large table", "an empty table"])
+@pytest.mark.parametrize("planned_on", ["a large table", "a tiny table"])
 def test_rows_are_locked_in_game_id_order(
     rows: PostgresRows,
     pg: psycopg.Connection,
@@ -119,12 +119,15 @@ def test_rows_are_locked_in_game_id_order(
     planned_on: str,
 ) -> None:
     names = [f"game-{n:04}" for n in range(1000)]
-    if planned_on == "an empty table":  # and a session keeps its plans
+    add_game(pg, names[-1])
+    if planned_on == "a tiny table":  # whose plan a session keeps for the grown one
+        pg.execute("VACUUM ANALYZE runtime_records")
         for _ in range(10):
             rows.write([swap(name) for name in names])
-    for name in reversed(names):  # on disk in another order
+    for name in reversed(names[:-1]):  # on disk in another order
         add_game(pg, name)
-    pg.execute("ANALYZE runtime_records")
+    if planned_on == "a large table":  # to analyze it has each session plan anew
+        pg.execute("ANALYZE runtime_records")
     game_master.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-0500' FOR UPDATE")
     written = pool.submit(rows.write, [swap(name) for name in names])
     until_it_waits(pg, written)
