@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 Course = Generator[Verdict]
 
-STEPS: Final = ("read", "read", "load", "load", "write", "write", "publish", "publish")
+STEPS: Final = ("read", "read", "write", "write", "publish", "publish")
 REDIS: Final = ("read", "read", "publish", "publish", "publish", "offset", "greet")
-POSTGRES: Final = ("load", "load", "write", "write", "write", "lock", "session")
+POSTGRES: Final = ("write", "write", "write", "lock", "session")
 ANY_REDIS: Final = frozenset(("read", "publish", "offset", "greet", "range", "state"))
 ANY_POSTGRES: Final = frozenset(("load", "write", "lock", "session", "alive", "holder"))
 

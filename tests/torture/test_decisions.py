@@ -22,7 +22,7 @@ def test_every_kind_comes_as_often_as_any_other() -> None:
 
 
 def test_every_gap_between_two_steps_is_among_the_moments() -> None:
-    steps = {"read", "load", "write", "publish"}
+    steps = {"read", "write", "publish"}
     gaps = {Moment(step, side) for step in steps for side in Side}
     for kind in KINDS:
         if kind.name in ("kill -9", "SIGTERM", "SIGSTOP, past the session", "offset reset back"):

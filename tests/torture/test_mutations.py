@@ -82,7 +82,12 @@ BEFORE_PUBLISHING = {"wires": ("publish",), "sides": (Side.BEFORE,), "games": 3}
     ("mutation", "kinds", "rules"),
     [
         pytest.param(OFFSET_BEFORE_PUBLISH, named("kill -9"), {"I3"}, id="offset saved before publish"),
-        pytest.param(NO_FENCE, named("offset reset back", "offset reset forward"), {"I5", "I6"}, id="fence left out"),
+        pytest.param(
+            NO_FENCE,
+            named("offset reset back", "offset reset forward"),
+            {"I1", "I3", "I5", "I6", "I7", "D4"},  # what it passes unread is not written, told or kept, either
+            id="fence left out",
+        ),
         pytest.param(
             DEBOUNCE_KEPT,
             named("connection cut, Redis", "Valkey full", "Valkey without replicas", **BEFORE_PUBLISHING),
