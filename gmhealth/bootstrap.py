@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis_reset import RedisReset
     from gmhealth.adapters.redis_stream import RedisStream
     from gmhealth.embedded import EmbeddedServers
-    from gmhealth.job import Job
-    from gmhealth.notices import Notice, Observer
-    from gmhealth.ports import Ledger, Rows, Stream
-    from gmhealth.worker import Worker
+    from gmhealth.worker.events import Notice, Observer
+    from gmhealth.worker.job import Job
+    from gmhealth.worker.loop import Worker
+    from gmhealth.worker.ports import Ledger, Rows, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def rehearsal(parts: Parts, rows: Rows, ledger: Ledger, job: Job, observe: Obser
 
 
 def _worker(stream: Stream, ledger: Ledger, rows: Rows, job: Job, observe: Observer) -> Worker:
-    from gmhealth.worker import Worker
+    from gmhealth.worker.loop import Worker
 
     # A batch is thousands of small tuples and no cycle: looking for one after every 700 of them costs a quarter of our
     # CPU. Only what fails makes cycles, and `_tidied` looks for those.
@@ -174,7 +174,7 @@ def _tidied(observe: Observer) -> Observer:
     The drivers leave some kilobytes with each of them, in cycles of errors and tracebacks; a day with a server that
     comes and goes would hold megabytes until the threshold is met. Nobody waits for these milliseconds.
     """
-    from gmhealth.notices import Recovered, Waiting
+    from gmhealth.worker.events import Recovered, Waiting
 
     def told(notice: Notice, /) -> None:
         observe(notice)

@@ -10,7 +10,7 @@ from gmhealth.core.continuity import Break
 from gmhealth.core.outage import Outage
 from gmhealth.core.plan import NetEffect, Row, Written, apply
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.ports import Commit, Lock, Meanwhile, Rows, Saved, nothing
+from gmhealth.worker.ports import Commit, Lock, Meanwhile, Rows, Saved, nothing
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from psycopg.waiting import Wait
 from gmhealth.adapters.postgres_address import read_dsn
 from gmhealth.adapters.postgres_errors import translated
 from gmhealth.errors import ConfigError
-from gmhealth.ports import Meanwhile
+from gmhealth.worker.ports import Meanwhile
 
 ANSWER_S: Final = 6.0
 """No answer for so long means that the connection is gone; a silent peer that keeps it open trips no other time-out.

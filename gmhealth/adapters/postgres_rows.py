@@ -15,7 +15,7 @@ from gmhealth.adapters.postgres_errors import ASK_TIMELINE, translated
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Lock, Meanwhile, nothing
+from gmhealth.worker.ports import Lock, Meanwhile, nothing
 
 # `+ 0` is refused for a column that is no number (42883).
 LOAD = sql.SQL("""

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from gmhealth.adapters.redis_address import Sentinels, read_url
 from gmhealth.errors import GmhealthError, Unavailable, Unusable
-from gmhealth.ports import Meanwhile, nothing
+from gmhealth.worker.ports import Meanwhile, nothing
 
 TIMEOUT_S: Final = 5.0
 """No answer for so long means that the connection is gone. Every blocking read waits for less."""

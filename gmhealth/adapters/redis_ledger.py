@@ -20,7 +20,7 @@ from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
-from gmhealth.ports import Commit, Dropped, Meanwhile, Saved, nothing
+from gmhealth.worker.ports import Commit, Dropped, Meanwhile, Saved, nothing
 
 COMMIT_SCRIPT: Final = Path(__file__).with_name("commit.lua").read_text(encoding="utf-8")
 COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdigest()

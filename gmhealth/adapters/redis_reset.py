@@ -11,7 +11,7 @@ import redis
 
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
 from gmhealth.core.entry import EntryId
-from gmhealth.ports import Saved
+from gmhealth.worker.ports import Saved
 
 LATEST: Final = 100
 """Lines of the audit to look through: so many others cannot move the offset while one waits for an answer."""

@@ -11,7 +11,7 @@ from gmhealth.adapters.redis_connection import round_trip, translated, unless_er
 from gmhealth.adapters.redis_ledger import LedgerKeys, ask_saved, read_saved
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, Entry, EntryId
-from gmhealth.ports import Read
+from gmhealth.worker.ports import Read
 
 
 class RedisStream:

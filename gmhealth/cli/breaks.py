@@ -10,7 +10,7 @@ from gmhealth.core.continuity import Break, EntriesLost, Place, StreamBehind, St
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts
-    from gmhealth.ports import Saved
+    from gmhealth.worker.ports import Saved
 
 RECENT_S: Final = 24 * 3600
 """A break is on `doctor`'s list for a day."""

@@ -17,11 +17,11 @@ from gmhealth.cli.signals import stop_on_signals
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts, Servers
     from gmhealth.embedded import EmbeddedServers
-    from gmhealth.notices import Observer
     from gmhealth.observability.lag_watch import Unread
     from gmhealth.observability.pulse import Pulse
-    from gmhealth.ports import Stop
     from gmhealth.settings import Settings
+    from gmhealth.worker.events import Observer
+    from gmhealth.worker.ports import Stop
 
 
 def consume(
@@ -49,7 +49,7 @@ def consume(
     refuses instead (exit 4).
     """
     from gmhealth import bootstrap
-    from gmhealth.job import Job
+    from gmhealth.worker.job import Job
 
     settings = settings_of(ctx, batch_size=batch_size, metrics_addr=metrics_addr)
     with stop_on_signals() as asked, bootstrap.servers(settings, os.environ) as where:

@@ -13,7 +13,7 @@ from gmhealth.core.lag import Lag, estimated_lag, known_lag
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts
-    from gmhealth.ports import Saved
+    from gmhealth.worker.ports import Saved
 
 COUNTED: Final = 10_000
 """So many entries are counted one by one; a longer lag is estimated."""

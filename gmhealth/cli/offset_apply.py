@@ -16,7 +16,7 @@ from gmhealth.errors import GmhealthError, Unavailable
 if TYPE_CHECKING:
     from gmhealth.cli.session import Session
     from gmhealth.core.entry import EntryId
-    from gmhealth.ports import Saved
+    from gmhealth.worker.ports import Saved
 
 
 def apply(opened: Session, saved: Saved, new: EntryId, *, reason: str, undo: str) -> bool:

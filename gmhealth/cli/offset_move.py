@@ -20,12 +20,12 @@ from gmhealth.cli.views.games import GamePlanView, ResetView
 from gmhealth.core.lag import Lag
 from gmhealth.core.mark import latest
 from gmhealth.errors import GmhealthError, Refused
-from gmhealth.job import Job
+from gmhealth.worker.job import Job
 
 if TYPE_CHECKING:
     from gmhealth.cli.session import Session
     from gmhealth.core.continuity import StreamState
-    from gmhealth.ports import Saved
+    from gmhealth.worker.ports import Saved
 
 FOLLOWS_WITHIN_S: Final = 3.0
 """A live consumer looks at the offset once per block interval, half a second."""

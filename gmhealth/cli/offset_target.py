@@ -12,7 +12,7 @@ from gmhealth.errors import NotFound, Refused
 if TYPE_CHECKING:
     from gmhealth.cli.session import Session
     from gmhealth.core.continuity import StreamState
-    from gmhealth.ports import Saved
+    from gmhealth.worker.ports import Saved
 
 
 class Target(NamedTuple):

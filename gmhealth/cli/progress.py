@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gmhealth.cli.render import bar, say
-from gmhealth.notices import BatchDone, Notice
+from gmhealth.worker.events import BatchDone, Notice
 
 if TYPE_CHECKING:
     from gmhealth.core.entry import EntryId

@@ -12,9 +12,9 @@ from gmhealth.cli.views.games import GamePlanView
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.plan import Outcome, Row
-from gmhealth.job import Job
-from gmhealth.notices import BatchDone, Notice
-from gmhealth.ports import Stop
+from gmhealth.worker.events import BatchDone, Notice
+from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Stop
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts

@@ -13,8 +13,8 @@ from gmhealth.cli.rehearsal import games_after, rehearse
 from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views.games import ReplayView
 from gmhealth.errors import GmhealthError, Refused, Unavailable, WrittenInVain
-from gmhealth.job import Job
 from gmhealth.observability.narrator import narrate_trouble
+from gmhealth.worker.job import Job
 
 if TYPE_CHECKING:
     from gmhealth.cli.ranges import Range

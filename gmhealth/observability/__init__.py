@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmhealth.notices import Notice, Observer
+from gmhealth.worker.events import Notice, Observer
 
 
 def together(*observers: Observer) -> Observer:

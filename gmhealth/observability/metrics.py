@@ -19,7 +19,8 @@ from gmhealth.core.events import EventType, Reason
 from gmhealth.core.health_state import Health
 from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.plan import Outcome
-from gmhealth.notices import (
+from gmhealth.observability.pulse import Role
+from gmhealth.worker.events import (
     Active,
     BatchDone,
     FailedOver,
@@ -31,7 +32,6 @@ from gmhealth.notices import (
     Standby,
     Waiting,
 )
-from gmhealth.observability.pulse import Role
 
 
 class Metric(NamedTuple):

@@ -12,7 +12,8 @@ from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, Stre
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.plan import Outcome
-from gmhealth.notices import (
+from gmhealth.observability.logs import LOGGER, log
+from gmhealth.worker.events import (
     Active,
     BatchDone,
     FailedOver,
@@ -24,7 +25,6 @@ from gmhealth.notices import (
     Standby,
     Waiting,
 )
-from gmhealth.observability.logs import LOGGER, log
 
 MESSAGES = {
     Active: (INFO, "consuming"),

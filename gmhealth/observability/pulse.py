@@ -18,7 +18,7 @@ from time import monotonic, time
 from typing import Final
 
 from gmhealth.core.entry import EntryId
-from gmhealth.notices import Active, BatchDone, Idle, Notice, Standby, Waiting
+from gmhealth.worker.events import Active, BatchDone, Idle, Notice, Standby, Waiting
 
 STALL_S: Final = 60.0
 """Seconds without a notice that make a stall; `WatchdogSec=` of the unit is the same."""

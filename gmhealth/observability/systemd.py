@@ -13,9 +13,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-from gmhealth.notices import BatchDone, Idle, Notice
 from gmhealth.observability.pulse import STALL_S, Pulse
-from gmhealth.ports import Stop
+from gmhealth.worker.events import BatchDone, Idle, Notice
+from gmhealth.worker.ports import Stop
 
 EVERY_S: Final = 1.0
 """A busy loop says something a thousand times a second; the manager is told once."""

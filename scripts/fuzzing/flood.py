@@ -11,8 +11,8 @@ from typing import Final
 
 from gmhealth import bootstrap
 from gmhealth.core.entry import EntryId
-from gmhealth.job import Job
 from gmhealth.settings import load_settings
+from gmhealth.worker.job import Job
 from scripts.fuzzing import oracle
 from scripts.fuzzing.entries import Fields, mutated, noise, valid
 from scripts.fuzzing.path import Site

@@ -16,7 +16,7 @@ import psycopg
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_reset import RedisReset, Reset
 from gmhealth.core.entry import START, EntryId
-from gmhealth.ports import Saved
+from gmhealth.worker.ports import Saved
 from scripts.torturing.consumer import Consumer, environment
 from scripts.torturing.effects import AUDIT, OFFSET
 from scripts.torturing.feed import STREAM, Feeder, quiet

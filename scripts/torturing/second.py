@@ -13,9 +13,9 @@ from gmhealth import bootstrap
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.cli.signals import stop_on_signals
-from gmhealth.job import Job
 from gmhealth.observability.narrator import narrate
 from gmhealth.settings import load_settings
+from gmhealth.worker.job import Job
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import redis
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.events import InvalidEntry, Reason, refused
 from gmhealth.core.packed_letter import Letter, unpack
-from gmhealth.ports import Commit, Dropped
+from gmhealth.worker.ports import Commit, Dropped
 from tests.ledger_keys import KEYS
 from tests.streams import raw_entries, text
 

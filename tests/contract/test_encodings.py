@@ -16,7 +16,7 @@ from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.embedded import prepare
-from gmhealth.ports import Lock
+from gmhealth.worker.ports import Lock
 from tests import daemon
 from tests.games import Game, add_game, game
 from tests.permissions.least import as_postgres_login

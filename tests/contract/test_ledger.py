@@ -19,7 +19,7 @@ from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, refused
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
-from gmhealth.ports import Commit, Saved
+from gmhealth.worker.ports import Commit, Saved
 from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 from tests.streams import everything, raw_entries

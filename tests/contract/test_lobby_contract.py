@@ -14,9 +14,9 @@ import redis
 
 from gmhealth import bootstrap
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.job import Job
-from gmhealth.notices import Notice
 from gmhealth.settings import Secret, Settings
+from gmhealth.worker.events import Notice
+from gmhealth.worker.job import Job
 from tests import incident
 
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("lobby_event.schema.json").read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Lock
+from gmhealth.worker.ports import Lock
 from tests.eventually import eventually
 from tests.games import add_game, game
 

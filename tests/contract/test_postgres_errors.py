@@ -18,7 +18,7 @@ from gmhealth.adapters.postgres_errors import translate
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Lock
+from gmhealth.worker.ports import Lock
 from tests.contract.conftest import RowsWith
 from tests.eventually import eventually
 from tests.games import add_game, game

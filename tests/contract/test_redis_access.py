@@ -9,7 +9,7 @@ from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, Unusable
-from gmhealth.ports import Commit, Saved
+from gmhealth.worker.ports import Commit, Saved
 from tests.canary import CANARY, shown
 from tests.ledger_keys import KEYS
 

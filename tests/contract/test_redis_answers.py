@@ -11,7 +11,7 @@ from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.ports import Commit, Saved
+from gmhealth.worker.ports import Commit, Saved
 from tests.contract.doubles import losing_the_answer_to, saying
 from tests.ledger_keys import KEYS
 

@@ -17,7 +17,7 @@ from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.ports import Commit, Saved
+from gmhealth.worker.ports import Commit, Saved
 from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 from tests.servers import connect_redis

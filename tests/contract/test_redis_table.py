@@ -16,7 +16,7 @@ from gmhealth.adapters.redis_reset import RedisReset, Reset
 from gmhealth.core.entry import EntryId
 from gmhealth.embedded import EmbeddedServers, embedded_servers
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.ports import Saved
+from gmhealth.worker.ports import Saved
 from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 from tests.servers import connect_redis

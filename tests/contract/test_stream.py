@@ -13,7 +13,7 @@ from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, EntryId
 from gmhealth.errors import Unusable
-from gmhealth.ports import Read
+from gmhealth.worker.ports import Read
 from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import EventType, HealthEvent, InvalidEntry
 from gmhealth.core.plan import Row, plan_for
-from gmhealth.notices import BatchDone
+from gmhealth.worker.events import BatchDone
 
 NOW_S = 1_795_449_400.0
 LAST = EntryId(1_795_449_399_000, 3)

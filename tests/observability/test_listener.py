@@ -13,13 +13,13 @@ import pytest
 
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError, Unusable
-from gmhealth.notices import Active, Idle, Recovered, Standby, Waiting
 from gmhealth.observability.exposition import registry
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.listener import listening, parse_address
 from gmhealth.observability.metrics import Figures
 from gmhealth.observability.pulse import STALL_S, Pulse
 from gmhealth.settings import load_settings
+from gmhealth.worker.events import Active, Idle, Recovered, Standby, Waiting
 
 OFFSET = EntryId(7, 0)
 SERVERS = {"GMHEALTH_REDIS_URL": "redis://host", "GMHEALTH_POSTGRES_DSN": "postgresql://host"}

@@ -11,11 +11,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.events import EventType, InvalidEntry, Reason
-from gmhealth.notices import Active, FailedOver, Idle, Notice, OffsetMoved, Recovered, RolledBack, Standby, Waiting
 from gmhealth.observability import metrics
 from gmhealth.observability.exposition import registry
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.metrics import METRICS, Figures, Metric
+from gmhealth.worker.events import (
+    Active,
+    FailedOver,
+    Idle,
+    Notice,
+    OffsetMoved,
+    Recovered,
+    RolledBack,
+    Standby,
+    Waiting,
+)
 from tests.observability.notices import LAST, NOW_S, batch, event
 
 INVALID = InvalidEntry(b"1-0", Reason.EVENT_TYPE_MISSING, b"game-secret")

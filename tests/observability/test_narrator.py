@@ -11,7 +11,9 @@ import pytest
 
 from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.events import EventType, InvalidEntry, Reason
-from gmhealth.notices import (
+from gmhealth.observability.logs import LOGGER
+from gmhealth.observability.narrator import narrate, narrate_trouble
+from gmhealth.worker.events import (
     Active,
     BatchDone,
     FailedOver,
@@ -23,8 +25,6 @@ from gmhealth.notices import (
     Standby,
     Waiting,
 )
-from gmhealth.observability.logs import LOGGER
-from gmhealth.observability.narrator import narrate, narrate_trouble
 from tests.observability.notices import LAST, batch, event
 
 

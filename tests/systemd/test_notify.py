@@ -16,7 +16,6 @@ import pytest
 import redis
 
 from gmhealth.core.entry import EntryId
-from gmhealth.notices import Active, Idle, Observer, Recovered, Standby, Waiting
 from gmhealth.observability import together
 from gmhealth.observability.exposition import registry
 from gmhealth.observability.lag_watch import LagWatch, Unread
@@ -24,6 +23,7 @@ from gmhealth.observability.listener import listening
 from gmhealth.observability.metrics import Figures
 from gmhealth.observability.pulse import STALL_S, Pulse
 from gmhealth.observability.systemd import AnnouncedStop, Manager, Service
+from gmhealth.worker.events import Active, Idle, Observer, Recovered, Standby, Waiting
 from tests.daemon import started
 from tests.games import add_game
 from tests.systemd.manager import FakeManager, fake_manager

@@ -14,7 +14,7 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.outage import Outage
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.errors import Unavailable
-from gmhealth.ports import Commit, Dropped, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
+from gmhealth.worker.ports import Commit, Dropped, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
 
 T = TypeVar("T")
 

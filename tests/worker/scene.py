@@ -19,10 +19,10 @@ from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.packed_letter import unpack
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.job import Job
-from gmhealth.notices import Active, Idle, Notice, Standby
-from gmhealth.ports import Commit
-from gmhealth.worker import Worker
+from gmhealth.worker.events import Active, Idle, Notice, Standby
+from gmhealth.worker.job import Job
+from gmhealth.worker.loop import Worker
+from gmhealth.worker.ports import Commit
 from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 from tests.servers import connect_redis

@@ -6,8 +6,8 @@ import pytest
 
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.job import Job
-from gmhealth.notices import Active, BatchDone, FailedOver, Idle
+from gmhealth.worker.events import Active, BatchDone, FailedOver, Idle
+from gmhealth.worker.job import Job
 from tests.games import add_game, game, games
 from tests.worker import short_incident as incident
 from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When

@@ -13,10 +13,10 @@ from gmhealth import bootstrap
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Unavailable
-from gmhealth.job import Job
-from gmhealth.notices import Notice, Recovered, Waiting
-from gmhealth.ports import Lock
 from gmhealth.settings import Secret, Settings
+from gmhealth.worker.events import Notice, Recovered, Waiting
+from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Lock
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from gmhealth.core.plan import Outcome
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.notices import BatchDone
+from gmhealth.worker.events import BatchDone
 from tests.games import Game, add_game, game
 from tests.worker.faulty import Boundaries, once_before
 from tests.worker.scene import Actor, Scene

@@ -9,7 +9,7 @@ import pytest
 
 from gmhealth.core.outage import Outage
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.notices import Recovered
+from gmhealth.worker.events import Recovered
 from tests.worker.faulty import Boundaries, Crossing, When
 from tests.worker.scene import Actor, Scene
 from tests.worker.test_run import ONCE, Watch

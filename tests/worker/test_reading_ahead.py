@@ -8,7 +8,7 @@ import pytest
 
 from gmhealth.core.continuity import StreamBehind, StreamReplaced
 from gmhealth.errors import Unavailable
-from gmhealth.notices import BatchDone
+from gmhealth.worker.events import BatchDone
 from tests.games import add_game, game
 from tests.streams import everything, restore
 from tests.worker.faulty import Boundaries, Crossing, When, once_before

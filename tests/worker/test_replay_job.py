@@ -10,9 +10,9 @@ from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import EntryId
 from gmhealth.core.mark import mark_of
 from gmhealth.errors import Refused, Unavailable, WrittenInVain
-from gmhealth.job import Job
-from gmhealth.notices import Notice, RolledBack
-from gmhealth.ports import Commit
+from gmhealth.worker.events import Notice, RolledBack
+from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Commit
 from tests.games import Game, add_game, game, games
 from tests.ledger_keys import KEYS
 from tests.streams import everything, restore

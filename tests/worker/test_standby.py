@@ -9,8 +9,8 @@ import pytest
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Refused, Unavailable
-from gmhealth.job import Job
-from gmhealth.notices import Active, Idle, RolledBack, Standby
+from gmhealth.worker.events import Active, Idle, RolledBack, Standby
+from gmhealth.worker.job import Job
 from tests.eventually import eventually
 from tests.games import add_game, game
 from tests.worker.faulty import Boundaries, Crash, Fault, When, once_before, raising

@@ -8,7 +8,7 @@ from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
-from gmhealth.notices import BatchDone, RolledBack
+from gmhealth.worker.events import BatchDone, RolledBack
 from tests.eventually import eventually
 from tests.games import add_game, game
 from tests.ledger_keys import KEYS

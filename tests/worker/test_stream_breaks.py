@@ -8,7 +8,7 @@ from gmhealth.core.continuity import Break, EntriesLost, StreamBehind, StreamGon
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
-from gmhealth.notices import Active, Notice, RolledBack
+from gmhealth.worker.events import Active, Notice, RolledBack
 from tests.games import add_game, game
 from tests.ledger_keys import KEYS
 from tests.streams import everything, restore

@@ -6,14 +6,15 @@ from contextlib import suppress
 
 import pytest
 
-from gmhealth import reader, worker
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
-from gmhealth.job import Job
-from gmhealth.notices import RolledBack
-from gmhealth.ports import Saved
+from gmhealth.worker import loop as worker
+from gmhealth.worker import reader
+from gmhealth.worker.events import RolledBack
+from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Saved
 from tests.games import add_game
 from tests.ledger_keys import KEYS
 from tests.streams import everything, restore

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.job import Job
-from gmhealth.notices import BatchDone
+from gmhealth.worker.events import BatchDone
+from gmhealth.worker.job import Job
 from tests.games import add_game, games
 from tests.worker.faulty import Boundaries, Crossing
 from tests.worker.history import RECORD_HISTORY, GameMaster, Version, versions

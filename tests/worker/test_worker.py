@@ -7,7 +7,7 @@ import pytest
 from gmhealth.core.plan import Outcome
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.notices import Active, BatchDone, Idle, OffsetMoved
+from gmhealth.worker.events import Active, BatchDone, Idle, OffsetMoved
 from tests.games import Game, add_game, game
 from tests.ledger_keys import KEYS
 from tests.worker.faulty import Boundaries, Fault, When, once_before

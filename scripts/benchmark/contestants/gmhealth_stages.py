@@ -14,16 +14,17 @@ from threading import Event
 from typing import Any, TypeVar
 from unittest import mock
 
-from gmhealth import bootstrap, writer
+from gmhealth import bootstrap
 from gmhealth.bootstrap import Parts
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import decode_all
 from gmhealth.core.plan import fold, net_effects
-from gmhealth.job import Job
-from gmhealth.notices import BatchDone, Notice
-from gmhealth.ports import Commit
-from gmhealth.reader import Reading
 from gmhealth.settings import load_settings
+from gmhealth.worker import writer
+from gmhealth.worker.events import BatchDone, Notice
+from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Commit
+from gmhealth.worker.reader import Reading
 from scripts.benchmark.servers_cpu import servers_cpu
 from scripts.benchmark.task import report, task
 

@@ -9,10 +9,10 @@ import psycopg  # noqa: F401  # the drivers load before the clock starts, as eve
 import redis  # noqa: F401
 
 from gmhealth import bootstrap
-from gmhealth.job import Job
 from gmhealth.observability.logs import set_up
 from gmhealth.observability.narrator import narrate
 from gmhealth.settings import load_settings
+from gmhealth.worker.job import Job
 from scripts.benchmark.task import report, task
 
 

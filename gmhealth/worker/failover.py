@@ -8,9 +8,9 @@ from gmhealth.core.continuity import Place
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.mark import lacks
 from gmhealth.core.tail import Recent, Tail
-from gmhealth.job import Job
-from gmhealth.notices import RolledBack
-from gmhealth.ports import Rows, Saved, Stream
+from gmhealth.worker.events import RolledBack
+from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Rows, Saved, Stream
 
 
 class Failover:

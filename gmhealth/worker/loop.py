@@ -13,7 +13,6 @@ from random import random
 from time import perf_counter
 from typing import Final
 
-from gmhealth.commits import Commits
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.batch_size import MOST_ENTRIES
 from gmhealth.core.continuity import Break, Place, examine
@@ -25,9 +24,8 @@ from gmhealth.core.mark import includes
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.core.tail import Tail
 from gmhealth.errors import Refused, Unavailable, Unusable, WrittenInVain
-from gmhealth.failover import Failover
-from gmhealth.job import Job
-from gmhealth.notices import (
+from gmhealth.worker.commits import Commits
+from gmhealth.worker.events import (
     Active,
     BatchDone,
     FailedOver,
@@ -39,11 +37,13 @@ from gmhealth.notices import (
     Standby,
     Waiting,
 )
-from gmhealth.outages import Outages
-from gmhealth.ports import Commit, Ledger, Lock, Read, Rows, Saved, Stop, Stream
-from gmhealth.reader import Reader, events_between
-from gmhealth.standby import Lookout
-from gmhealth.writer import Writer
+from gmhealth.worker.failover import Failover
+from gmhealth.worker.job import Job
+from gmhealth.worker.outages import Outages
+from gmhealth.worker.ports import Commit, Ledger, Lock, Read, Rows, Saved, Stop, Stream
+from gmhealth.worker.reader import Reader, events_between
+from gmhealth.worker.standby import Lookout
+from gmhealth.worker.writer import Writer
 
 KEEP_ALIVE_S: Final = 1.0
 """A session that is used less often than this is taken for frozen (design 3.4)."""

@@ -11,7 +11,7 @@ from gmhealth.core.batch_size import next_limit
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import Decoded, HealthEvent, decode_all
 from gmhealth.errors import GmhealthError, Unavailable
-from gmhealth.ports import Read, Stream
+from gmhealth.worker.ports import Read, Stream
 
 BATCH_BYTES: Final = 32 * 2**20
 """About how much of the stream a batch may hold."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from gmhealth.core.outage import Outage
 from gmhealth.errors import GmhealthError, Unavailable
-from gmhealth.ports import Ledger, Rows
+from gmhealth.worker.ports import Ledger, Rows
 
 
 class Outages:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gmhealth.core.events import HealthEvent
 from gmhealth.core.plan import Plan, fold, may_move, net_effects
-from gmhealth.ports import Meanwhile, Rows, nothing
+from gmhealth.worker.ports import Meanwhile, Rows, nothing
 
 
 class Writer:

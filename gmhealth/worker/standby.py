@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from gmhealth.commits import Commits
 from gmhealth.core.mark import includes
-from gmhealth.failover import Failover
-from gmhealth.notices import Observer
-from gmhealth.ports import Ledger, Saved
+from gmhealth.worker.commits import Commits
+from gmhealth.worker.events import Observer
+from gmhealth.worker.failover import Failover
+from gmhealth.worker.ports import Ledger, Saved
 
 TELLINGS: Final = 8
 """So many of the last ones may still be on their way."""

@@ -8,9 +8,9 @@ from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.mark import mark_of, says_read
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.failover import Failover
-from gmhealth.job import Job
-from gmhealth.ports import Commit, Rows, Saved
+from gmhealth.worker.failover import Failover
+from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Commit, Rows, Saved
 
 
 class Commits:
