@@ -93,9 +93,7 @@ def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
         password = _shown(settings.postgres_password) or None
         return postgres_connection.connect(where.postgres_dsn, password=password, application_name=name)
 
-    rows = PostgresRows(
-        session, table=settings.postgres_table, lock_name=keys.offset, ask_timeline=settings.rerun_seconds > 0
-    )
+    rows = PostgresRows(session, table=settings.postgres_table, lock_name=keys.offset)
     prefix = settings.key_prefix
     try:
         yield Parts(
@@ -128,10 +126,12 @@ def ledger_keys(settings: Settings) -> LedgerKeys:
     return LedgerKeys(
         source=settings.health_stream,
         offset=f"{prefix}stream_offsets:health_events",
-        mark=f"{prefix}commit_mark:health_events",
+        record=f"{prefix}commit_mark:health_events",
         snapshots=settings.lobby_stream,
         dead_letters=f"{prefix}dead_letters:health_events",
         dropped=f"{prefix}dead_letters_dropped:health_events",
+        journal=f"{prefix}journal:health_events",
+        writes=f"{prefix}writes:health_events",
         last_break=f"{prefix}last_break:health_events",
         waiting=f"{prefix}waiting:health_events",
     )

@@ -6,7 +6,6 @@
     ├── Refused               4  a safety check said no
     ├── Unavailable           5  a dependency cannot be reached for now; trying again may help
     └── Unusable              1  a dependency answers but is not what we need; trying again won't help
-        └── WrittenInVain     1  what was written may be gone with the server it was written to
 
 Expected outcomes (a conflict, an invalid entry, a moved offset) are values, not members of this tree.
 """
@@ -63,7 +62,3 @@ class Unavailable(GmhealthError):
 
 class Unusable(GmhealthError):
     """A dependency answers but is not what we need: no table, no permission, a key of the wrong type."""
-
-
-class WrittenInVain(Unusable):
-    """PostgreSQL failed over under a replay, and may lack what it wrote: all of it is to be run again (design 3.4)."""

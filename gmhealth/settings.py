@@ -80,9 +80,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     lobby_stream: Annotated[str, Meta(min_length=1, description="stream of snapshots")] = "gm:lobby_events"
     key_prefix: Annotated[str, Meta(description="before the keys of offset, dead letters and audit")] = "gamemaster:"
     batch_size: Annotated[int, Meta(ge=1, le=MOST_ENTRIES, description="most entries in one batch")] = 10_000
-    rerun_seconds: Annotated[
-        int, Meta(ge=0, le=86_400, description="how much to run again after a failover of PostgreSQL; 0 for nothing")
-    ] = 60
     dead_letter_limit: Annotated[int, Meta(ge=1, description="about how many dead letters are kept")] = 100_000
     embedded: Annotated[bool, Meta(description="start or use the embedded servers (development)")] = False
     embedded_dir: Annotated[Path | None, Meta(description="where the embedded servers keep their data")] = None

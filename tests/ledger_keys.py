@@ -7,10 +7,12 @@ from gmhealth.adapters.redis_ledger import LedgerKeys
 KEYS = LedgerKeys(
     source="events",
     offset="offset",
-    mark="mark",
+    record="record",
     snapshots="lobby",
     dead_letters="dead",
     dropped="dropped",
+    journal="journal",
+    writes="writes",
     last_break="break",
     waiting="waiting",
 )

@@ -1,7 +1,8 @@
 -- Asks, without doing anything, whether the user of this connection may do what `consume` does (Redis 7.0+).
 --
--- ARGV  1 stream of health events  2 offset  3 mark  4 stream of snapshots  5 stream of dead letters
---       6 last break  7 what is waited for  8 how many dead letters were dropped
+-- ARGV  1 stream of health events  2 offset  3 commit record  4 stream of snapshots  5 stream of dead letters
+--       6 last break  7 what is waited for  8 how many dead letters were dropped  9 journal
+--      10 stream of writes
 -- Returns what it may not do, as command and key.
 
 local wanted = {
@@ -22,7 +23,16 @@ local wanted = {
   { 'XLEN', ARGV[5] },
   { 'GET', ARGV[8] },
   { 'SET', ARGV[8], '' },
-  { 'EVALSHA', 'commit', '5', ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[8] },
+  { 'TYPE', ARGV[9] },
+  { 'XADD', ARGV[9], '*', 'a', 'b' },
+  { 'XLEN', ARGV[9] },
+  { 'XTRIM', ARGV[9], 'MINID', '~', '0-1' },
+  { 'TYPE', ARGV[10] },
+  { 'XADD', ARGV[10], 'MAXLEN', '~', '1000', '*', 'a', 'b' },
+  { 'XTRIM', ARGV[10], 'MINID', '~', '0-1' },
+  { 'XRANGE', ARGV[10], '-', '+', 'COUNT', '1' },
+  { 'XREVRANGE', ARGV[10], '+', '-', 'COUNT', '1' },
+  { 'EVALSHA', 'commit', '8', ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[8], ARGV[9], ARGV[10], ARGV[1] },
   { 'SCRIPT', 'LOAD', '' },
 }
 local keyed = { XREAD = 5, XINFO = 3, EVALSHA = 4 }

@@ -58,8 +58,6 @@ HINTS: Final[Mapping[str, str]] = {
     "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
 }
 ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
-ASK_TIMELINE: Final = "ask for its timeline"
-NO_TIMELINE: Final = "does this service tell no timeline? GMHEALTH_RERUN_SECONDS=0 does without"
 _HOST: Final = re.compile(r"^- (host: '[^']*', port: [^,]*|host: None, port: [^,]*, hostaddr: '[^']*')", re.MULTILINE)
 """What psycopg, which tries the hosts and their addresses in turn, puts before the failure of each of several."""
 
@@ -81,10 +79,9 @@ def translate(error: psycopg.Error, what: str) -> GmhealthError:
         if hint:
             return Unusable(f"PostgreSQL refused to {what}: {text}", hint=hint)
     elif not error.sqlstate.startswith(TRANSIENT_SQLSTATES) and error.diag.source_function != STALE_PLAN:
-        unsupported = error.sqlstate == "0A000" and what == ASK_TIMELINE
         return Unusable(
             f"PostgreSQL refused to {what}: {text} (SQLSTATE {error.sqlstate})",
-            hint=NO_TIMELINE if unsupported else HINTS.get(error.sqlstate, ASK_DOCTOR),
+            hint=HINTS.get(error.sqlstate, ASK_DOCTOR),
         )
     cause = "Connection" if error.sqlstate is None else type(error).__name__
     return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR, server="PostgreSQL", cause=cause)

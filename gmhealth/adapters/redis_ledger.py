@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
@@ -14,19 +14,24 @@ from redis import exceptions
 
 from gmhealth.adapters.redis_breaks import pack_break, unpack_break
 from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
+from gmhealth.core import commit_record
 from gmhealth.core.continuity import Break
-from gmhealth.core.entry import START, EntryId
+from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.outage import Outage, heard, said
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.core.tail import Tail
 from gmhealth.errors import Unusable
 from gmhealth.worker.ports import Commit, Dropped, Meanwhile, Saved, nothing
 
 COMMIT_SCRIPT: Final = Path(__file__).with_name("commit.lua").read_text(encoding="utf-8")
 COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
-TOLD_FOR_S: Final = 30
+SHOWN_FOR_S: Final = 30
 """More than a try and the wait after it can take."""
+
+RECENT_MS: Final = 60_000
+"""Before the newest write: what a failover may have lost is no older (design 3.4)."""
+PAGE: Final = 100
+"""Entries of writes to ask for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,12 @@ class LedgerKeys:
 
     source: str
     offset: str
-    mark: str
+    record: str
     snapshots: str
     dead_letters: str
     dropped: str
+    journal: str
+    writes: str
     last_break: str
     waiting: str
 
@@ -50,7 +57,7 @@ class RedisLedger:
         self._client, self._keys, self._limit = client, keys, dead_letter_limit
 
     def saved(self) -> Saved:
-        """Load offset and mark in one round trip."""
+        """Load offset and commit record in one round trip."""
         return self._saved(any_offset=False)
 
     def found(self) -> Saved:
@@ -65,44 +72,59 @@ class RedisLedger:
     def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
         """Run `commit.lua`."""
         keys = self._keys
-        names = (keys.offset, keys.mark, keys.snapshots, keys.dead_letters, keys.dropped)
-        head: tuple[bytes | str | int, ...] = (
-            *_head(commit),
-            self._limit,
-            _tail_text(commit.tail),
-            _packed(commit.snapshots),
+        names = (
+            *(keys.offset, keys.record, keys.snapshots, keys.dead_letters, keys.dropped),
+            *(keys.journal, keys.writes, keys.source),
         )
-        letters = [each.packed for each in commit.dead_letters]
+        arguments = _arguments(commit, self._limit)
         with translated(self._client, f"commit to {keys.snapshots} and {keys.offset}"):
-            reply = self._run(meanwhile, len(names), *names, *head, *letters)
+            reply = self._run(meanwhile, len(names), *names, *arguments)
         if reply is None or isinstance(reply, int):
             return Dropped(reply) if reply else None
         return read_saved([value or None for value in reply], keys)
+
+    def recent_writes(self) -> Sequence[bytes]:
+        """Load the entries of the last minute before the newest one, in pages."""
+        with translated(self._client, f"read the stream {self._keys.writes}"):
+            newest = self._ask("XREVRANGE", self._keys.writes, "+", "-", "COUNT", 1)
+            return list(self._writes_since(_ms(newest[0]) - RECENT_MS)) if newest else []
+
+    def _writes_since(self, ms: int) -> Iterator[bytes]:
+        start = str(max(0, ms))
+        while True:
+            entries = self._ask("XRANGE", self._keys.writes, start, "+", "COUNT", PAGE)
+            yield from (fields[1] for _, fields in entries)
+            if len(entries) < PAGE:
+                return
+            start = f"({entries[-1][0].decode()}"
 
     def note(self, broken: Break, at_ms: int) -> None:
         """Set one key; what it holds of this very break stays, with the time it was first seen."""
         last = self.last_break()
         if last is None or last[0] != broken:
             with translated(self._client, f"note a break of the stream in {self._keys.last_break}"):
-                unless_error(*round_trip(self._client, ("SET", self._keys.last_break, pack_break(broken, at_ms))))
+                self._ask("SET", self._keys.last_break, pack_break(broken, at_ms))
 
     def last_break(self) -> tuple[Break, int] | None:
         """The last break that was noted and when that was (Unix ms); None for none, or where it cannot be read."""
         with translated(self._client, f"look at {self._keys.last_break}"):
-            return unpack_break(unless_error(*round_trip(self._client, ("GET", self._keys.last_break))))
+            return unpack_break(self._ask("GET", self._keys.last_break))
 
     def tell(self, outage: Outage | None) -> None:
         """Set a key that is gone by itself when the worker no longer says so."""
         name = str(self._client.connection_pool.connection_kwargs.get("client_name"))
-        value, seconds = ("", 1) if outage is None else (said(name, outage, 1000), TOLD_FOR_S)
+        value, seconds = ("", 1) if outage is None else (said(name, outage, 1000), SHOWN_FOR_S)
         with translated(self._client, f"set {self._keys.waiting}"):
-            unless_error(*round_trip(self._client, ("SET", self._keys.waiting, value, "EX", seconds)))
+            self._ask("SET", self._keys.waiting, value, "EX", seconds)
 
     def outage(self) -> tuple[str, Outage | None]:
         """Who said last that it waits, and for what."""
         with translated(self._client, f"look at {self._keys.waiting}"):
-            told = unless_error(*round_trip(self._client, ("GET", self._keys.waiting)))
-        return heard((told or b"").decode(errors="replace"), "PostgreSQL")
+            found = self._ask("GET", self._keys.waiting)
+        return heard((found or b"").decode(errors="replace"), "PostgreSQL")
+
+    def _ask(self, *command: str | int) -> Any:
+        return unless_error(*round_trip(self._client, command))
 
     def _run(self, meanwhile: Meanwhile, *arguments: bytes | str | int) -> Any:
         """Run the script by its hash; a server that does not know it gets it whole, which repeats nothing."""
@@ -115,45 +137,49 @@ class RedisLedger:
 def ask_saved(keys: LedgerKeys) -> tuple[tuple[str, str], ...]:
     """The two commands whose replies `read_saved` reads."""
     # Not MGET, which takes a key of another type for a missing one.
-    return ("GET", keys.offset), ("GET", keys.mark)
+    return ("GET", keys.offset), ("GET", keys.record)
 
 
 def read_saved(values: Sequence[bytes | None], keys: LedgerKeys, *, any_offset: bool = False) -> Saved:
-    """Read what the offset's and the mark's key hold; `Unusable` if the offset is no entry ID, unless any will do."""
-    offset, marked = values
-    committed, space, rest = (marked or b"").decode(errors="replace").partition(" ")
-    if not space:
-        committed, rest = "", committed
-    mark, _, tail = rest.partition("\t")
+    """Read what the two keys hold; `Unusable` if the offset is no entry ID, unless any will do."""
+    offset, packed = values[0], values[1] or b""
+    record = commit_record.unpack(packed)
     if offset is None:
-        return Saved(None, mark or None, committed=committed or None, tail=_read_tail(tail))
+        left = record.entry_id if record is not None else None
+        return Saved(None, packed, left or START, record)
     entry_id = EntryId.parse(offset)
     if entry_id is None and not any_offset:
         raise Unusable(
             f"the offset {keys.offset} holds {offset[:40]!r}, which is no entry ID; nothing was changed",
-            hint="set it with `gmhealth offset reset --to-id ID`, or delete the key to start from the beginning",
+            hint="set it with `gmhealth offset reset --to-id ID`, or with `--to-start` to begin at the beginning",
         )
     text = offset.decode(errors="surrogateescape")
-    return Saved(text, mark or None, entry_id or START, committed or None, _read_tail(tail))
+    return Saved(text, packed, entry_id or START, record)
 
 
-def _tail_text(tail: Tail | None) -> str:
-    return f"{tail.timeline} {tail.since}" if tail is not None and tail.timeline else ""
+def _ms(entry: Entry) -> int:
+    return (EntryId.parse(entry[0]) or START).ms
 
 
-def _read_tail(text: str) -> Tail | None:
-    timeline, _, since = text.partition(" ")
-    entry_id = EntryId.parse(since)
-    return None if entry_id is None else Tail(timeline, entry_id)
-
-
-def _head(commit: Commit) -> tuple[str, ...]:
+def _arguments(commit: Commit, dead_letter_limit: int) -> tuple[bytes | str | int, ...]:
+    """What `commit.lua` takes after its keys."""
+    fence, record = commit.fence, commit.record
     return (
-        "marked" if commit.beside else "fenced",
-        commit.fence.text or "",
-        commit.fence.mark or "",
+        "yes" if commit.fences_offset else "",
+        fence.text or "",
+        fence.packed,
         "" if commit.offset is None else str(commit.offset),
-        commit.mark,
+        record.pack(),
+        dead_letter_limit,
+        _packed(commit.snapshots),
+        record.n,
+        record.worker,
+        commit.job,
+        record.written_at,
+        commit.journal,
+        commit.writes,
+        commit.games,
+        *[each.packed for each in commit.dead_letters],
     )
 
 

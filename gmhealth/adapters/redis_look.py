@@ -87,12 +87,14 @@ class RedisLook:
         names = [
             keys.source,
             keys.offset,
-            keys.mark,
+            keys.record,
             keys.snapshots,
             keys.dead_letters,
             keys.last_break,
             keys.waiting,
             keys.dropped,
+            keys.journal,
+            keys.writes,
         ]
         with translated(self._client, "ask for its permissions"):
             try:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from gmhealth.cli.times import EPOCH, ago, from_ms
 from gmhealth.cli.views import BreakView, EntryView, GapView
-from gmhealth.core.continuity import Break, EntriesLost, Place, StreamBehind, StreamReplaced, StreamState, examine
+from gmhealth.core.continuity import (
+    Break,
+    EntriesLost,
+    Place,
+    RolledBack,
+    StreamBehind,
+    StreamReplaced,
+    StreamState,
+    examine,
+)
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts
@@ -16,17 +25,22 @@ RECENT_S: Final = 24 * 3600
 """A break is on `doctor`'s list for a day."""
 BEHIND: Final = "the stream ends before the offset: it was recreated or failed over; `consume` reads it from its start"
 REPLACED: Final = "another stream has taken the place of the one that was read; `consume` reads it from its start"
-GONE: Final = "the stream is gone: it was deleted after it was read"
+GONE: Final = "the stream is gone; it is not known how many of its entries were unread"
+ROLLED_BACK: Final = (
+    "as in a failover; rows written since then were published again, and entries of the stream may be lost"
+)
 
 
 def gap(parts: Parts, saved: Saved, state: StreamState) -> GapView | None:
     """What a consumer that started now would find broken."""
-    if saved.text is None:
+    if saved.is_first:
         return None
-    place = Place(saved.entry_id, read=saved.was_read)
+    place = Place(saved.entry_id, saved.entries_read)
     own = parts.look.forward(parts.keys.source, place.offset.before(), place.offset, page=1)
     broken = examine(place, state, there=next(own, None) is not None)[1]
-    return None if broken is None else GapView(kind=broken.kind, lost=_lost(broken), exact=False, text=_text(broken))
+    if broken is None:
+        return None
+    return GapView(kind=broken.kind, lost=_lost(broken), exact=_exact(broken), text=_text(broken))
 
 
 def last_break(parts: Parts) -> BreakView | None:
@@ -35,13 +49,12 @@ def last_break(parts: Parts) -> BreakView | None:
     if noted is None:
         return None
     broken, at_ms = noted
-    exact = not isinstance(broken, EntriesLost) or broken.exact
     return BreakView(
         kind=broken.kind,
         at=from_ms(at_ms) or EPOCH,
         offset=EntryView(id=str(broken.offset), time=from_ms(broken.offset.ms)),
         lost=_lost(broken),
-        exact=exact,
+        exact=_exact(broken),
         text=_text(broken),
     )
 
@@ -62,6 +75,10 @@ def _lost(broken: Break) -> int | None:
     return broken.lost if isinstance(broken, EntriesLost | StreamReplaced) else None
 
 
+def _exact(broken: Break) -> bool:
+    return not isinstance(broken, EntriesLost) or broken.exact
+
+
 def _text(broken: Break) -> str:
     match broken:
         case EntriesLost(lost=lost, exact=exact):
@@ -72,5 +89,7 @@ def _text(broken: Break) -> str:
             return f"{REPLACED}; {lost:,} of its entries are gone that were never read" if lost else REPLACED
         case StreamBehind():
             return BEHIND
+        case RolledBack(first_left=left):
+            return f"Redis lost the last commits and went back to {left or 'no offset at all'}, {ROLLED_BACK}"
         case _:
             return GONE

@@ -16,6 +16,7 @@ from gmhealth.errors import GmhealthError, Unavailable
 
 if TYPE_CHECKING:
     from gmhealth.cli.session import Session
+    from gmhealth.worker.ports import Saved
 
 CLOCKS_S: Final = 2.0
 """Clocks this far apart mislead whoever compares times; nothing breaks, as order comes from the stream."""
@@ -64,7 +65,7 @@ def _offset(opened: Session) -> Iterator[CheckView]:
     length = f"{found.state.length:,} entries"
     none = "nothing was appended yet, or it was deleted"
     yield judged("stream", found.state.exists, length if found.state.exists else "not there", none, bad="warning")
-    yield ok("offset", found.saved.text or "none saved: consume starts at the beginning")
+    yield _saved_offset(found.saved)
     gap = found.gap
     yield judged(
         "gap",
@@ -90,6 +91,14 @@ def _offset(opened: Session) -> Iterator[CheckView]:
     told = f"{letters:,}" + (f"; {dropped_text(dropped)}" if dropped else "")
     listed = opened.command("dead-letter", "list")
     yield judged("dead letters", not letters, told, f"look at them: {listed}", bad="warning")
+
+
+def _saved_offset(saved: Saved) -> CheckView:
+    if saved.is_first:
+        return ok("offset", "none saved: consume starts at the beginning")
+    gone = f"its key is gone; consume restores it to {saved.entry_id}, where the last commit left it"
+    begin = "to begin at the beginning instead: `gmhealth offset reset --to-start`"
+    return judged("offset", saved.text is not None, saved.text or gone, begin, bad="warning")
 
 
 def _consumer(opened: Session) -> Iterator[CheckView]:

@@ -22,7 +22,7 @@ def redis_server(opened: Session) -> Iterator[CheckView]:
     hint = "7.0 or newer counts what was removed from a stream unread"
     yield judged("Redis", major.isdigit() and int(major) >= 7, f"{name} {version}", hint, bad="warning")
     clustered = str(look.info("cluster").get("cluster_enabled", 0)) == "1"
-    hint = "a batch is one step over four keys, which a cluster spreads: use one primary, by Sentinel if you like"
+    hint = "a batch is one step over several keys, which a cluster spreads: use one primary, by Sentinel if you like"
     yield judged("Redis Cluster", not clustered, "yes" if clustered else "no", hint)
     policy = str(look.info("memory").get("maxmemory_policy", "unknown"))
     hint = "this policy may evict whole streams and the offset: set maxmemory-policy noeviction"
@@ -39,8 +39,10 @@ def redis_keys(opened: Session) -> Iterator[CheckView]:
         keys.source: "stream",
         keys.snapshots: "stream",
         keys.dead_letters: "stream",
+        keys.journal: "stream",
+        keys.writes: "stream",
         keys.offset: "string",
-        keys.mark: "string",
+        keys.record: "string",
         keys.dropped: "string",
         keys.last_break: "string",
         keys.waiting: "string",

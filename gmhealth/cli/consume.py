@@ -57,7 +57,7 @@ def consume(
         with bootstrap.connected(settings, where, "consume") as parts, _observed(settings, where, asked) as watched:
             observe, stop = watched
             until = parts.stream.state().last_generated if once else None
-            job = Job(until=until, batch_size=settings.batch_size, rerun_ms=(settings.rerun_seconds or 60) * 1000)
+            job = Job(until=until, batch_size=settings.batch_size)
             worker = bootstrap.worker(parts, job, observe)
             worker.run(stop)
             if once and not worker.done:
@@ -113,7 +113,7 @@ def _unread(parts: Parts) -> Unread:
         found = standing(parts)
     finally:
         hang_up(parts.redis)  # until the next scrape, which may be a minute, servers and proxies end what idles
-    return Unread(found.saved.entry_id, found.lag.entries, found.lag.seconds)
+    return Unread(found.saved.entry_id, found.lag.entries or 0, found.lag.seconds)
 
 
 def _announce(where: Servers, stream: str) -> None:

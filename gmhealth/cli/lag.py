@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from gmhealth.cli.breaks import gap, last_break
 from gmhealth.cli.times import span, time_of
 from gmhealth.cli.views import BreakView, EntryView, GapView, LagView
-from gmhealth.core.continuity import StreamState
+from gmhealth.core.continuity import StreamGone, StreamState
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.lag import Lag, estimated_lag, known_lag
 
@@ -32,21 +32,28 @@ class Standing(NamedTuple):
 def standing(parts: Parts) -> Standing:
     """Look at offset and stream."""
     saved, state = parts.ledger.saved(), parts.stream.state()
-    lag = _lag(parts, saved.entry_id, state)
-    return Standing(saved, state, lag, gap(parts, saved, state), last_break(parts))
+    broken = gap(parts, saved, state)
+    lag = _lag(parts, saved, state, broken)
+    return Standing(saved, state, lag, broken, last_break(parts))
 
 
-def lag_after(parts: Parts, offset: EntryId, state: StreamState) -> Lag:
-    """Entries after `offset`: exact where the stream's figures or a short count tell."""
-    known = known_lag(offset, state)
+def lag_after(parts: Parts, offset: EntryId, state: StreamState, entries_read: int | None = None) -> Lag:
+    """Entries after `offset`: exact where the stream's figures or a short count tell.
+
+    `entries_read`: so many-th is the entry at `offset`, in this very stream; None where that is not known.
+    """
+    known = known_lag(offset, state, entries_read)
     if known is not None:
         return known
     counted = parts.look.count_after(parts.keys.source, offset, COUNTED)
     return Lag(counted, exact=True) if counted < COUNTED else estimated_lag(offset, state, counted)
 
 
-def _lag(parts: Parts, offset: EntryId, state: StreamState) -> LagView:
-    lag = lag_after(parts, offset, state)
+def _lag(parts: Parts, saved: Saved, state: StreamState, broken: GapView | None) -> LagView:
+    if broken is not None and broken.kind == StreamGone.kind:
+        return LagView(entries=None, exact=False, seconds=0)
+    offset = saved.entry_id
+    lag = lag_after(parts, offset, state, saved.entries_read if broken is None else None)
     oldest = next(iter(parts.look.forward(parts.keys.source, offset, page=1)), None) if lag.entries else None
     if oldest is None:
         return LagView(entries=0, exact=True, seconds=0)
@@ -56,8 +63,10 @@ def _lag(parts: Parts, offset: EntryId, state: StreamState) -> LagView:
 
 def lag_text(lag: LagView) -> str:
     """Say the lag in words."""
+    if lag.entries is None:
+        return "unknown how many were unread: the stream is gone"
     if not lag.entries:
-        return "none: everything was read"
+        return "none: nothing is left to read"
     return f"{'' if lag.exact else 'about '}{lag.entries:,} entries; the oldest unread one is {span(lag.seconds)} old"
 
 

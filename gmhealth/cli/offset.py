@@ -14,7 +14,6 @@ from gmhealth.cli.help import Command
 from gmhealth.cli.layout import Facts, Part
 from gmhealth.cli.render import Output, OutputOption, show
 from gmhealth.cli.session import Session, session
-from gmhealth.core.mark import latest
 
 if TYPE_CHECKING:
     from gmhealth.cli.views import EntryView
@@ -41,7 +40,8 @@ def show_offset(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None
     gmhealth offset show
     gmhealth offset show -o json
 
-    The lag in seconds is the age of the oldest unread entry. A long lag in entries is an estimate and says so.
+    The lag in seconds is the age of the oldest unread entry. A long lag in entries is an estimate, and says so, while
+    the consumer does not know how many it has read, as after a reset.
     """
     with session(ctx, "offset-show") as opened:
         view = _look(opened)
@@ -58,10 +58,10 @@ def _look(opened: Session) -> OffsetView:
 
     parts = opened.parts
     found = standing(parts)
-    last_reset, held = parts.reset.last(), holder(parts)
+    record, last_reset, held = found.saved.record, parts.reset.last(), holder(parts)
     return OffsetView(
         target=opened.target,
-        offset=None if found.saved.text is None else entry_view(found.saved.entry_id),
+        offset=None if found.saved.is_first else entry_view(found.saved.entry_id),
         first=entry_view(found.state.first),
         last=entry_view(found.state.last),
         length=found.state.length,
@@ -70,7 +70,7 @@ def _look(opened: Session) -> OffsetView:
         last_break=found.last_break,
         consumer=held.consumer,
         replay=held.replay,
-        last_commit_by=latest(found.saved.mark) or None,
+        last_commit_by=None if record is None else record.id,
         last_reset=dict(last_reset) if last_reset else None,
     )
 

@@ -18,13 +18,13 @@ from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.games import GamePlanView, ResetView
 from gmhealth.core.lag import Lag
-from gmhealth.core.mark import latest
 from gmhealth.errors import GmhealthError, Refused
 from gmhealth.worker.job import Job
 
 if TYPE_CHECKING:
     from gmhealth.cli.session import Session
     from gmhealth.core.continuity import StreamState
+    from gmhealth.core.entry import EntryId
     from gmhealth.worker.ports import Saved
 
 FOLLOWS_WITHIN_S: Final = 3.0
@@ -76,7 +76,7 @@ def _between(opened: Session, saved: Saved, target: Target, state: StreamState) 
     after = lag_after(opened.parts, target.offset, state)
     if not saved.is_readable:
         return after
-    before = lag_after(opened.parts, saved.entry_id, state)
+    before = lag_after(opened.parts, saved.entry_id, state, saved.entries_read)
     return Lag(abs(after.entries - before.entries), exact=after.exact and before.exact)
 
 
@@ -85,7 +85,7 @@ def _text(saved: Saved) -> str:
 
 
 def _old(saved: Saved) -> EntryView | None:
-    if saved.text is None:
+    if saved.is_first:
         return None
     return entry_view(saved.entry_id) if saved.is_readable else EntryView(id=safe(saved.text, 40), time=None)
 
@@ -97,7 +97,7 @@ def _new(target: Target) -> EntryView:
 def _undo(opened: Session, saved: Saved) -> str:
     if not saved.is_readable:
         return ""
-    back = ["--to-start"] if saved.text is None else ["--to-id", str(saved.entry_id)]
+    back = ["--to-start"] if saved.is_first else ["--to-id", str(saved.entry_id)]
     return opened.command("offset", "reset", *back)
 
 
@@ -118,6 +118,7 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
     """
     shown = saved
     for _ in range(TRIES if yes else 1):
+        last = _last_commit(opened.parts.ledger.found())  # an idle consumer's is another one every minute
         if apply(opened, saved, target.offset, reason=reason, undo=_undo(opened, saved)):
             break
         saved = opened.parts.ledger.found()
@@ -133,17 +134,21 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
         )
     again = saved is not shown
     view = replace(view, old=_old(saved), new=_new(target), undo=_undo(opened, saved), applied=True)
-    return _moved(opened, saved, target, replace(view, exact=view.exact and not again), again=again)
+    view = replace(view, exact=view.exact and not again)
+    return _moved(opened, saved if again else None, target, view, last)
 
 
-def _moved(opened: Session, saved: Saved, target: Target, view: ResetView, *, again: bool) -> ResetView:
-    """Look what came of the move; what cannot be seen stays unknown, as the move is done all the same."""
+def _moved(opened: Session, old: Saved | None, target: Target, view: ResetView, last: str | None) -> ResetView:
+    """Look what came of the move; what cannot be seen stays unknown, as the move is done all the same.
+
+    `old`: the offset that was left, None where it is the one that was shown; `last`: the commit before the move.
+    """
     try:
-        if again:
-            between = _between(opened, saved, target, opened.parts.stream.state())
+        if old is not None:
+            between = _between(opened, old, target, opened.parts.stream.state())
             view = replace(view, entries=between.entries, exact=between.exact)
         if view.consumer:
-            view = replace(view, followed_by=_followed(opened, saved.mark))
+            view = replace(view, followed_by=_followed(opened, last, target.offset))
             if view.followed_by is None:
                 say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
     except KeyboardInterrupt:
@@ -167,12 +172,16 @@ def _target_by_now(opened: Session, saved: Saved, target: Target, view: ResetVie
     )
 
 
-def _followed(opened: Session, mark: str | None) -> str | None:
-    """Wait for the consumer's next commit: it can only be one that was fenced on the new offset (I6)."""
+def _last_commit(saved: Saved) -> str | None:
+    return None if saved.record is None else saved.record.id
+
+
+def _followed(opened: Session, last: str | None, new: EntryId) -> str | None:
+    """Wait for a commit after the one called `last` that goes on from `new` (I6); returns whose it is, if one comes."""
     deadline = time.monotonic() + FOLLOWS_WITHIN_S
     while time.monotonic() < deadline:
-        saved = opened.parts.ledger.saved()
-        if saved.mark != mark:
-            return latest(saved.mark) or None
+        record = opened.parts.ledger.saved().record
+        if record is not None and record.id != last and record.entry_id is not None and record.entry_id >= new:
+            return record.worker
         time.sleep(0.02)
     return None

@@ -111,5 +111,5 @@ def _result(view: ResetView, look: str) -> list[str]:
         return ["the offset is there already" if view.direction == "nowhere" else "nothing was changed (dry run)"]
     lines = [f"the offset is now {view.new.id}"]
     if view.followed_by:
-        lines.append(f"the live consumer has followed: its commit {view.followed_by}")
+        lines.append(f"the live consumer has followed: {view.followed_by}")
     return [*lines, *([f"undo: {view.undo}"] if view.undo else []), f"next: {look}"]

@@ -53,7 +53,7 @@ class Rehearsal:
         return [game for game in self.games() if game.status != game.status_after]
 
     def _game(self, game_id: str) -> GamePlanView:
-        before, after = self.rows.before[game_id], self.rows.now[game_id]
+        before, after = self.rows.before[game_id], self.rows.after[game_id]
         return game_plan(game_id, before, after, self.ledger.sent[game_id])
 
 

@@ -12,7 +12,7 @@ from gmhealth.cli.progress import Counted, counting
 from gmhealth.cli.rehearsal import games_after, rehearse
 from gmhealth.cli.signals import stop_on_signals
 from gmhealth.cli.views.games import ReplayView
-from gmhealth.errors import GmhealthError, Refused, Unavailable, WrittenInVain
+from gmhealth.errors import GmhealthError, Refused
 from gmhealth.observability.narrator import narrate_trouble
 from gmhealth.worker.job import Job
 
@@ -112,24 +112,17 @@ def run(opened: Session, view: ReplayView, job: Job, wishes: Wishes) -> ReplayVi
     """Run it for good. What stops it half-way says with which command to go on."""
     done = Counted(narrate_trouble)
 
-    def from_(first: str) -> str:
-        return opened.command("replay", "--from-id", first, "--to-id", view.last, *wishes.words())
-
     def resume() -> str:
-        return from_(view.first if done.last is None else str(done.last.after()))
+        first = view.first if done.last is None else str(done.last.after())
+        return opened.command("replay", "--from-id", first, "--to-id", view.last, *wishes.words())
 
     with stop_on_signals() as stop:
         try:
             with counting("replaying", view.entries) as count:
                 done.on = count
                 bootstrap.worker(opened.parts, job, done).run(stop)
-        except WrittenInVain as error:
-            error.hint = f"run all of it again: {from_(view.first)}"
-            raise
         except GmhealthError as error:
             error.hint = f"{done.entries:,} of {view.entries:,} entries are done; go on with: {resume()}"
-            if isinstance(error, Unavailable) and error.server == "PostgreSQL" and done.last is not None:
-                error.hint += f"\nor, should another server take over from this one: {from_(view.first)}"
             raise
         unfinished = stop.is_set() and not _is_last(done.last, job)
     return replace(

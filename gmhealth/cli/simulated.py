@@ -79,7 +79,7 @@ def dry_run(opened: Session, fields: list[bytes]) -> SimulateView:
 
     event = decode((b"0-1", fields))
     assert isinstance(event, HealthEvent), "checked before"  # noqa: S101
-    rows = opened.parts.rows.load([event.game_id])
+    rows = {stored.game_id: stored.row for stored in opened.parts.rows.find([event.game_id])}
     written = apply(net_effects([event]), rows)
     plan = fold([event], written, {})
     row, after = rows.get(event.game_id), written.get(event.game_id)

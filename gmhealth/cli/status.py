@@ -131,7 +131,7 @@ def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
         consumer=held.consumer,
         replay=held.replay,
         waiting=waits,
-        offset=None if found.saved.text is None else entry_view(found.saved.entry_id),
+        offset=None if found.saved.is_first else entry_view(found.saved.entry_id),
         lag=found.lag,
         gap=found.gap,
         last_break=found.last_break,

@@ -79,8 +79,20 @@ class StreamGone:
     offset: EntryId
 
 
-Break = EntriesLost | StreamBehind | StreamReplaced | StreamGone
-BREAKS: Final = {each.kind: each for each in (EntriesLost, StreamBehind, StreamReplaced, StreamGone)}
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Redis has lost commits that a process had seen, as a promoted replica may: from `offset` back to `first_left`.
+
+    Entries of the stream and snapshots may be lost with them. None: no offset, or no commit record, is left at all.
+    """
+
+    kind: ClassVar[str] = "rolled_back"
+    offset: EntryId
+    first_left: EntryId | None
+
+
+Break = EntriesLost | StreamBehind | StreamReplaced | StreamGone | RolledBack
+BREAKS: Final = {each.kind: each for each in (EntriesLost, StreamBehind, StreamReplaced, StreamGone, RolledBack)}
 """By the names that people and metrics know them by."""
 
 
@@ -88,14 +100,15 @@ BREAKS: Final = {each.kind: each for each in (EntriesLost, StreamBehind, StreamR
 class Place:
     """Where reading stands: after `offset`, the `count`-th entry ever added (None: not known yet).
 
-    `read`: `offset` is the ID of an entry that was read, and not one that an operator has chosen. `gone`: the stream
-    that it was in is no more, which was told.
+    `read`: `offset` is the ID of an entry that was read, and not one that an operator has chosen. `at_end`: the last
+    look found nothing after it. `gone`: the stream that it was in is no more, which was reported if it was a loss.
     """
 
     offset: EntryId = START
     count: int | None = None
     read: bool = False
     gone: bool = False
+    at_end: bool = False
 
     @property
     def anew(self) -> bool:
@@ -117,6 +130,10 @@ def examine(
     """
     if not state.exists:
         return _gone(place)
+    # The stream may have become another one since the entry was looked for.
+    there = there and state.first is not None and state.first <= place.offset
+    if there and place.count is not None and state.entries_added is not None and state.entries_added < place.count:
+        place = replace(place, count=None)  # copied to another server, which has counted anew
     if state.last_generated < place.offset:
         return Place(), StreamBehind(place.offset, state.last_generated)
     if place.offset != START and _is_another(place, state, there=there):
@@ -132,7 +149,8 @@ def examine(
 def _gone(place: Place) -> tuple[Place, Break | None]:
     if place.offset == START:
         return Place(), None
-    return Place(place.offset, gone=True), None if place.gone else StreamGone(place.offset)
+    known = place.gone or place.at_end  # what was read and then expired is no loss
+    return Place(place.offset, gone=True), None if known else StreamGone(place.offset)
 
 
 def _is_another(place: Place, state: StreamState, *, there: bool) -> bool:
@@ -140,20 +158,23 @@ def _is_another(place: Place, state: StreamState, *, there: bool) -> bool:
 
     What was read and is not there was removed: all of it, if even the oldest entry comes after it.
     """
+    if there:
+        return False
     if place.gone:
-        return not there
+        return True
     if state.entries_added is None or state.gone is None:
         return False
     if place.count is not None and state.entries_added < place.count:
         return True
     if state.first is None or state.first > place.offset:
         return state.gone < (place.count or place.read)
-    return state.gone < (place.read and not there)
+    return state.gone < (place.read or place.count is not None)
 
 
 def _at_the_end(place: Place, state: StreamState) -> tuple[Place, Break | None]:
     """Nothing is left to read, so all that was ever added is read or lost."""
-    here = Place(state.last_generated, state.entries_added, place.read and place.offset == state.last_generated)
+    read = place.read and place.offset == state.last_generated
+    here = Place(state.last_generated, state.entries_added, read, at_end=True)
     if place.count is not None and state.entries_added is not None:
         lost = state.entries_added - place.count
         return here, EntriesLost(place.offset, None, lost, exact=True) if lost > 0 else None
@@ -164,13 +185,15 @@ def _at_the_end(place: Place, state: StreamState) -> tuple[Place, Break | None]:
 
 def _trimmed(place: Place, state: StreamState, hand: Sequence[Entry]) -> tuple[Place, Break | None]:
     """Trimming starts at the oldest entry: where one before the offset survives, nothing after it was trimmed."""
-    if place == Place() or (state.first is not None and state.first <= place.offset):
+    if state.first is not None and state.first <= place.offset:
         return place, None
+    # A batch that was read ahead is looked at late: what was trimmed since then, having been read, is not lost.
+    since = sum(state.first is None or (EntryId.parse(entry_id) or START) < state.first for entry_id, _ in hand)
+    if place == Place():  # nothing was ever read: what is gone was never ours, and only counts
+        return replace(place, count=None if state.gone is None else state.gone - since), None
     oldest = EntryId.parse(hand[0][0]) if hand else state.first
     if state.gone is None:
         return replace(place, count=None), EntriesLost(place.offset, oldest, None, exact=False)
-    # A batch that was read ahead is looked at late: what was trimmed since then, having been read, is not lost.
-    since = sum(state.first is None or (EntryId.parse(entry_id) or START) < state.first for entry_id, _ in hand)
     lost = state.gone - since - (place.count or 0)
     exact = place.count is not None and (not hand or since < len(hand))
     here = replace(place, count=state.gone - since)

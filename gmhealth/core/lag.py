@@ -16,14 +16,19 @@ class Lag:
     exact: bool
 
 
-def known_lag(offset: EntryId, state: StreamState) -> Lag | None:
-    """The lag where the stream's own figures tell it; None where entries must be counted."""
+def known_lag(offset: EntryId, state: StreamState, entries_read: int | None = None) -> Lag | None:
+    """The lag where the stream's own figures tell it; None where entries must be counted.
+
+    `entries_read`: so many-th of all that were ever added to this stream is the entry at `offset`.
+    """
     if not state.length or offset >= state.last_generated:
         return Lag(0, exact=True)
     if offset == START or (state.first is not None and offset < state.first):
         return Lag(state.length, exact=True)
     if state.last is not None and offset >= state.last:
         return Lag(0, exact=True)
+    if entries_read is not None and state.entries_added is not None and state.entries_added > entries_read:
+        return Lag(state.entries_added - entries_read, exact=True)
     return None
 
 

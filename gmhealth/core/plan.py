@@ -29,10 +29,14 @@ class Row(Struct, frozen=True, gc=False):
 
 
 class Written(NamedTuple):
-    """A row that was written: the status that was found under its lock, and the row as it is afterwards (D5)."""
+    """A row that was written: the status that was found under its lock, and the row as it is afterwards (D5).
+
+    `updated_at` is PostgreSQL's time as text; "" for the one that all of this write's rows have but for a few.
+    """
 
     before: str
     row: Row
+    updated_at: str = ""
 
 
 class NetEffect(Struct, frozen=True, gc=False, array_like=True):
@@ -45,7 +49,7 @@ class NetEffect(Struct, frozen=True, gc=False, array_like=True):
 
     game_id: str
     target: str
-    summary: Summary
+    summary: str
 
 
 class Outcome(StrEnum):
@@ -58,10 +62,11 @@ class Outcome(StrEnum):
 
 
 class Step(Struct, frozen=True, gc=False):
-    """One event's part of a plan: what it did, the status after it, the snapshot it sends (None: debounced)."""
+    """One event's part of a plan: what it did, the status before and after it, its snapshot (None: debounced)."""
 
     event: HealthEvent
     outcome: Outcome
+    before: str
     status: str
     snapshot: Snapshot | None
 
@@ -72,22 +77,11 @@ class Plan:
 
     steps: Sequence[Step] = ()
     summaries: Mapping[str, str] = field(default_factory=dict)
-    moved: Mapping[str, int] = field(default_factory=dict)
-    """Games whose row came out with another status, each with the time (ms) of the last event that swapped it."""
 
     @property
     def snapshots(self) -> list[Snapshot]:
         """The snapshots to send, in stream order."""
         return [step.snapshot for step in self.steps if step.snapshot is not None]
-
-    @property
-    def arrived(self) -> dict[str, int]:
-        """Games that were or came to be where an event's transition leads, each with the time (ms) of the last one."""
-        return {
-            step.event.game_id: step.event.occurred_at_ms
-            for step in self.steps
-            if (transition := EFFECTS[step.event.type].transition) is not None and step.status == transition.target
-        }
 
 
 def net_effects(events: Iterable[HealthEvent], *, swap: bool = True) -> list[NetEffect]:
@@ -122,11 +116,6 @@ def plan_for(
     return fold(events, apply(net_effects(events, swap=swap), rows), emitted, swap=swap)
 
 
-def may_move(events: Iterable[HealthEvent]) -> dict[str, int]:
-    """Games whose status `events` may move, each with the time (ms) of the last event that may."""
-    return {event.game_id: event.occurred_at_ms for event in events if EFFECTS[event.type].transition is not None}
-
-
 def fold(
     events: Iterable[HealthEvent],
     written: Mapping[str, Written],
@@ -142,22 +131,21 @@ def fold(
     """
     steps: list[Step] = []
     after: dict[str, tuple[str, Summary]] = {}
-    swapped: dict[str, int] = {}
     last_sent: dict[str, int] = {}  # the step of each game's last snapshot
     for event in events:
         game_id = event.game_id
         found = written.get(game_id)
         if found is None:
-            steps.append(Step(event, Outcome.NO_ROW, "", None))
+            steps.append(Step(event, Outcome.NO_ROW, "", "", None))
             continue
-        status, last_summary = after.get(game_id) or (found.before, emitted.get(game_id))
+        before, last_summary = after.get(game_id) or (found.before, emitted.get(game_id))
+        status = before
         effect = EFFECTS[event.type]
         summary = effect.summary
         if (transition := effect.transition) is None:
             outcome = Outcome.HEALTH_ONLY
         elif swap and status == transition.expected:
             outcome, status = Outcome.SWAPPED, transition.target
-            swapped[game_id] = event.occurred_at_ms
         else:
             outcome = Outcome.CONFLICT
         snapshot = None
@@ -165,12 +153,11 @@ def fold(
             snapshot = Snapshot(game_id, found.row.current_turn, status, summary, event.occurred_at_ms)
             last_sent[game_id] = len(steps)
         after[game_id] = status, summary
-        steps.append(Step(event, outcome, status, snapshot))
+        steps.append(Step(event, outcome, before, status, snapshot))
     for game_id, at in last_sent.items():
         if after[game_id] != ((row := written[game_id].row).status, row.engine_health):  # a trigger of Game Master's
             steps[at] = _as_stored(steps[at], row)
-    moved = {game_id: at for game_id, at in swapped.items() if written[game_id].row.status != written[game_id].before}
-    return Plan(steps, {game_id: summary for game_id, (_, summary) in after.items()}, moved)
+    return Plan(steps, {game_id: summary for game_id, (_, summary) in after.items()})
 
 
 def _as_stored(step: Step, row: Row) -> Step:

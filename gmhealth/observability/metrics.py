@@ -23,12 +23,12 @@ from gmhealth.observability.pulse import Role
 from gmhealth.worker.events import (
     Active,
     BatchDone,
-    FailedOver,
     Idle,
     Notice,
     OffsetMoved,
+    OffsetRestored,
     Recovered,
-    RolledBack,
+    Settled,
     Standby,
     Waiting,
 )
@@ -80,7 +80,8 @@ TRANSITIONS = Metric(
 SNAPSHOTS = Metric(
     "counter",
     "gmhealth_snapshots",
-    "Snapshots for Game Lobby: sent, suppressed (nothing new for Lobby) or repair (of rows whose change was not told).",
+    "Snapshots for Game Lobby: sent, suppressed (nothing new for Lobby) or repair (rows that had changed since the last"
+    " commit, after a fault or a take-over).",
     ("result",),
     _all(("sent", "suppressed", "repair")),
 )
@@ -118,13 +119,16 @@ STREAM_BREAKS = Metric(
     "Times the stream did not lead on from the offset: trimmed past it, behind it (recreated or failed over), replaced"
     " by another one whose IDs go on, gone, or rolled back with the offset (failed over).",
     ("kind",),
-    _all((*BREAKS, "rolled_back")),
+    _all(tuple(BREAKS)),
 )
-OFFSET_MOVES = Metric("counter", "gmhealth_offset_moves", "Times somebody else moved the offset or wrote in between.")
-FAILOVERS = Metric(
+OFFSET_MOVES = Metric("counter", "gmhealth_offset_moves", "Times somebody else moved the offset.")
+OFFSET_RESTORES = Metric(
+    "counter", "gmhealth_offset_restores", "Times the offset's key was gone and was set again from the commit record."
+)
+ROWS_REPAIRED = Metric(
     "counter",
-    "gmhealth_postgres_failovers",
-    "Times PostgreSQL went on on another timeline, and what was written last was run again.",
+    "gmhealth_rows_repaired",
+    "Rows that PostgreSQL had lost a write of, as after a failover, written again.",
 )
 FAILED_TRIES = Metric("counter", "gmhealth_failed_tries", "Tries that ended because a server did not answer.")
 RECONNECTS = Metric("counter", "gmhealth_reconnects", "Times a server answered again after it had not.")
@@ -154,7 +158,8 @@ BUILD = Metric("gauge", "gmhealth_build_info", "Always 1; the labels say what ru
 FED: Final = (
     *(ENTRIES, EVENTS, TRANSITIONS, SNAPSHOTS, DEAD_LETTERS, LETTERS_DROPPED),
     *(BATCH_ENTRIES, STAGE_SECONDS, EVENT_DELAY),
-    *(ENTRIES_LOST, STREAM_BREAKS, OFFSET_MOVES, FAILOVERS, FAILED_TRIES, RECONNECTS, OFFSET_TIME, LAST_SUCCESS, ROLE),
+    *(ENTRIES_LOST, STREAM_BREAKS, OFFSET_MOVES, OFFSET_RESTORES, ROWS_REPAIRED),
+    *(FAILED_TRIES, RECONNECTS, OFFSET_TIME, LAST_SUCCESS, ROLE),
 )
 """Fed by notices."""
 LOOKED_UP: Final = (LAG_ENTRIES, LAG_SECONDS, STREAM_UP, STATE, BUILD)
@@ -202,12 +207,11 @@ class Figures:
                 self._is(Role.STANDBY)
             case OffsetMoved():
                 self._add(OFFSET_MOVES)
-                self._add(SNAPSHOTS, ("repair",), notice.owed)
-            case RolledBack():
-                self._add(STREAM_BREAKS, ("rolled_back",))
-                self._add(SNAPSHOTS, ("repair",), notice.owed)
-            case FailedOver():
-                self._add(FAILOVERS)
+            case OffsetRestored():
+                self._add(OFFSET_RESTORES)
+            case Settled():
+                self._add(SNAPSHOTS, ("repair",), notice.published)
+                self._add(ROWS_REPAIRED, by=notice.repaired)
             case Waiting():
                 self._add(FAILED_TRIES)
             case Recovered():

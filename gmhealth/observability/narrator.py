@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from logging import DEBUG, ERROR, INFO, WARNING
 
-from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
+from gmhealth.core.continuity import EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.plan import Outcome
@@ -16,12 +16,12 @@ from gmhealth.observability.logs import LOGGER, log
 from gmhealth.worker.events import (
     Active,
     BatchDone,
-    FailedOver,
     Idle,
     Notice,
     OffsetMoved,
+    OffsetRestored,
     Recovered,
-    RolledBack,
+    Settled,
     Standby,
     Waiting,
 )
@@ -29,9 +29,21 @@ from gmhealth.worker.events import (
 MESSAGES = {
     Active: (INFO, "consuming"),
     Standby: (INFO, "standing by: another gmhealth consumes"),
-    OffsetMoved: (WARNING, "somebody else moved the offset, or wrote in between; following"),
-    FailedOver: (WARNING, "PostgreSQL failed over and may lack the last commits; running what was written last again"),
-    RolledBack: (ERROR, "Redis lost the last commits, as in a failover; going on from what is left"),
+    OffsetMoved: (WARNING, "somebody else moved the offset; following"),
+    OffsetRestored: (
+        ERROR,
+        (
+            "the offset's key was gone and was set again from the commit record; if the stream was to be read from its"
+            " start: gmhealth offset reset --to-start"
+        ),
+    ),
+    RolledBack: (
+        ERROR,
+        (
+            "Redis lost the last commits, as in a failover; rows written since then are published again, and entries of"
+            " the stream may be lost"
+        ),
+    ),
     EntriesLost: (ERROR, "entries were removed from the stream before they were read"),
     StreamBehind: (
         ERROR,
@@ -49,10 +61,18 @@ def narrate(notice: Notice) -> None:
     if isinstance(notice, BatchDone):
         _batch(notice)
     elif not isinstance(notice, Idle):
-        level, message = MESSAGES[type(notice)]
+        level, message = _settled(notice) if isinstance(notice, Settled) else MESSAGES[type(notice)]
         if isinstance(notice, Waiting) and notice.attempt & (notice.attempt - 1):
             level = DEBUG  # said at the tries 1, 2, 4, 8, …: an outage of a day is a dozen lines
         log(level, message, **{field.name: _plain(getattr(notice, field.name)) for field in fields(notice)})
+
+
+def _settled(notice: Settled) -> tuple[int, str]:
+    if notice.repaired:
+        return WARNING, "rows had lost writes, as after a failover or crash of PostgreSQL; they were written again"
+    if notice.published:
+        return INFO, "rows that had changed since the last commit were published"
+    return DEBUG, "settled: nothing was left to publish or repair"
 
 
 def _plain(value: object) -> object:

@@ -5,8 +5,8 @@ or a server that does not answer. Every wait inside a turn is bounded, to 6 seco
 before the next try, and a turn that meets each of them at its worst stays below `STALL_S`. Looking up a name is the C
 library's; the unit keeps that short (`RES_OPTIONS`).
 
-A loop that waits for a server is no stall: it moves, and ending it would mend nothing and cost the standby's place and
-the debounce state. That nothing gets done meanwhile shows in the metrics (lag, last success) and in the log.
+A loop that waits for a server is no stall: it moves, and ending it would mend nothing and cost the standby's place.
+That nothing gets done meanwhile shows in the metrics (lag, last success) and in the log.
 """
 
 from __future__ import annotations

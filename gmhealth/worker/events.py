@@ -1,4 +1,4 @@
-"""What a worker says of what it does; logs, metrics and progress bars are told."""
+"""What a worker reports of what it does, to logs, metrics and progress bars."""
 
 from __future__ import annotations
 
@@ -36,28 +36,30 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class OffsetMoved:
-    """Somebody else moved the offset; the worker follows it (I6).
+    """Somebody else moved the offset; the worker follows it (I6)."""
 
-    `owed`: games that get a snapshot of their row as it is, because this worker may have moved their status and has
-    not said so.
-    """
-
-    old: str | None
-    new: str | None
-    owed: int
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True)
-class RolledBack:
-    """Redis has lost commits that this worker had seen, as a promoted replica may: from offset `old` back to `new`.
+class OffsetRestored:
+    """The offset's key was gone; it was set again to where the commit record says that the last commit left it."""
 
-    What else it held may be lost as well: entries of the stream, and snapshots; `owed` games whose status had been
-    told get a snapshot of their row as it is.
+    offset: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a fault, or another leader, may have left is known and mended (design 3.4); reading goes on after `offset`.
+
+    `published` games got a snapshot of their row as it stands, without an event; `repaired` ones had lost what was
+    written to their row, which was written again.
     """
 
-    old: str | None
-    new: str | None
-    owed: int
+    offset: EntryId
+    published: int
+    repaired: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """Another session holds the writer's lock; the worker waits to take over."""
+    """Another leader consumes; the worker waits to take over. `holder`: who has the lock, or why it is not for us."""
 
     holder: str | None
 
@@ -90,19 +92,7 @@ class Active:
     offset: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class FailedOver:
-    """PostgreSQL goes on on another timeline, which may lack the last commits; what follows `start` is run again.
-
-    `start` equals `offset` where nothing was written shortly before.
-    """
-
-    timeline: str
-    offset: EntryId
-    start: EntryId
-
-
-Notice = BatchDone | Idle | OffsetMoved | FailedOver | RolledBack | Break | Waiting | Recovered | Standby | Active
+Notice = BatchDone | Idle | OffsetMoved | OffsetRestored | Settled | Break | Waiting | Recovered | Standby | Active
 
 
 class Observer(Protocol):

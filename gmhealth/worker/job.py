@@ -12,8 +12,7 @@ class Job:
     """What to run: from where, to where, and with which effects.
 
     `start` None: after the saved offset, which then moves with every batch. `until` None: for ever. `rate`: at most so
-    many entries a second. `tries`: give up after so many failures in a row; None: never. `rerun_ms`: what was written
-    in the last so many milliseconds is run again after a failover of PostgreSQL.
+    many entries a second. `tries`: give up after so many failures in a row; None: never.
     """
 
     start: EntryId | None = None
@@ -25,9 +24,13 @@ class Job:
     publish: bool = True
     rate: float | None = None
     tries: int | None = None
-    rerun_ms: int = 60_000
 
     @property
     def moves_offset(self) -> bool:
         """Whether each batch saves its last ID; a replay never does (design 4)."""
         return self.start is None
+
+    @property
+    def name(self) -> str:
+        """What the journal calls it."""
+        return "consume" if self.moves_offset else "replay"

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias
 
+from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
-from gmhealth.core.mark import says_read
+from gmhealth.core.journal import Stored
 from gmhealth.core.outage import Outage
-from gmhealth.core.plan import NetEffect, Row, Written
+from gmhealth.core.plan import NetEffect, Written
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.core.tail import Tail
 
 Meanwhile: TypeAlias = Callable[[], None]
 """Work to do while a server is busy: called at most once, after the request has left and before its answer is read."""
@@ -32,18 +32,18 @@ def nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What Redis holds of a consumer: the offset as it is written, and the mark of the last commit.
+    """What Redis holds of a consumer: the offset and the commit record, both as they are written.
 
-    `text` is None while nothing was saved. It is kept as written, because the fence compares texts ("5" and "5-0"
-    are one place and two texts). `committed` is the offset that the last batch left: where it differs from `text`,
-    somebody has moved the offset since. `tail` is what a failover would have to run again, None if it was not saved.
+    `text` is None while no offset was saved, or its key is gone: `entry_id` is then where the last commit left it, if
+    there was one, as that is where a consumer goes on. It is kept as written, because the fence compares texts ("5"
+    and "5-0" are one place and two texts). `packed` is what the commit record's key holds, b"" for nothing, and
+    `record` what that says, None for nothing that could be read.
     """
 
     text: str | None
-    mark: str | None
+    packed: bytes = b""
     entry_id: EntryId = START
-    committed: str | None = None
-    tail: Tail | None = None
+    record: CommitRecord | None = None
 
     @property
     def is_readable(self) -> bool:
@@ -51,9 +51,15 @@ class Saved:
         return self.text is None or EntryId.parse(self.text) is not None
 
     @property
-    def was_read(self) -> bool:
-        """Whether the offset is the ID of an entry that was read, as far as is known."""
-        return self.text is not None and self.text == self.committed and says_read(self.mark)
+    def is_first(self) -> bool:
+        """Whether a consumer would start at the beginning, as nothing was ever saved."""
+        return self.text is None and (self.record is None or self.record.entry_id is None)
+
+    @property
+    def entries_read(self) -> int | None:
+        """How many entries were ever added up to the offset; None where it is not known, as after a reset."""
+        record = self.record
+        return record.entries_read if record is not None and record.entry_id == self.entry_id else None
 
 
 class Read(NamedTuple):
@@ -83,20 +89,24 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """All that one batch sends to Redis.
+    """All that one commit does on Redis.
 
-    `fence`: what this batch was read after. `beside`: it is sent beside the turn of whoever moves the offset, by a
-    replay or a standby: the fence is the mark alone, and what that one left stays: its offset, and its `tail`.
-    `offset`: the new one, or None to leave it. `mark` is new for every attempt.
+    It applies only while the commit record has the bytes of `fence`, and, with `fences_offset`, while the offset has
+    its text: a replay leaves the offset to others, and so goes by the record alone. `offset`: the new one, or None to
+    leave it. `journal` and `writes` are empty where nothing was done that belongs there; `games` is how many are in
+    `writes`.
     """
 
     fence: Saved
-    offset: EntryId | None
-    mark: str
-    snapshots: Sequence[Snapshot]
-    dead_letters: Sequence[InvalidEntry]
-    tail: Tail | None = None
-    beside: bool = False
+    fences_offset: bool
+    record: CommitRecord
+    offset: EntryId | None = None
+    snapshots: Sequence[Snapshot] = ()
+    dead_letters: Sequence[InvalidEntry] = ()
+    job: str = ""
+    journal: bytes = b""
+    writes: bytes = b""
+    games: int = 0
 
 
 class Dropped(NamedTuple):
@@ -109,15 +119,17 @@ class Ledger(Protocol):
     """The saved offset, and the one step that moves it."""
 
     def saved(self) -> Saved:
-        """Load the offset and the mark. Raises `Unusable` if the key holds no entry ID; nothing is overwritten."""
+        """Load offset and commit record. Raises `Unusable` if the offset's key holds no entry ID; writes nothing."""
 
     def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
-        """Append snapshots and dead letters and move the offset in one atomic, fenced step (I5).
+        """Append snapshots, dead letters and journal, move the offset and set the record, in one atomic step (I5).
 
         None or `Dropped`: it was applied, all of it. Otherwise nothing was, because the offset has moved, or somebody
-        else has committed, and now the returned one stands (I6).
-        After `Unavailable`, `saved().mark` tells whether it was applied.
+        else has committed, and now the returned one stands (I6). After `Unavailable` nobody knows: settle.
         """
+
+    def recent_writes(self) -> Sequence[bytes]:
+        """Load what the last minute of writes left, oldest first, as `core.journal` packed it."""
 
     def note(self, broken: Break, at_ms: int) -> None:
         """Keep `broken` for those who look later, with the time it was first seen. May be repeated."""
@@ -127,42 +139,59 @@ class Ledger(Protocol):
 
 
 class Lock(Enum):
-    """The writer's lock, as one try found it."""
+    """The leader lock, as one try found it."""
 
     HELD = "held"
     TAKEN = "taken"
     REFUSED = "refused"
 
 
+class Wrote(NamedTuple):
+    """What a write found and left: `at` is PostgreSQL's time of it as text, "" where no row was written."""
+
+    at: str
+    rows: Mapping[str, Written]
+
+
 class Rows(Protocol):
-    """Game Master's `runtime_records`, and the writer's lock that lives on the same session (design 3.4)."""
+    """Game Master's `runtime_records`, and the leader lock that lives on the same session (design 3.4)."""
 
     @property
-    def timeline(self) -> str:
-        """Name the server's timeline, as the session that last asked for the lock found it; "" if it is not known.
-
-        Each promotion begins another one, which may lack the last commits of the one before.
-        """
+    def server(self) -> Server:
+        """The server that the session with the lock is on, as it said when the lock was asked for."""
 
     def lock(self) -> Lock:
-        """Make sure this session holds the writer's lock, without waiting for it.
+        """Make sure this session holds the leader lock, without waiting for it.
 
-        TAKEN: just now, perhaps in a new session; another writer may have been at work before. REFUSED: another
+        TAKEN: just now, perhaps in a new session; another leader may have been at work before. REFUSED: another
         session holds it.
         """
 
     def holder(self) -> str | None:
-        """Name who holds the writer's lock, for a message; None if nobody does."""
+        """Name who holds the leader lock, for a message; None if nobody does."""
 
-    def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
-        """Load the rows of `game_ids` in one query without locks; a game without a row is left out."""
+    def close(self) -> None:
+        """End the session, and with it the lock. The next call opens another one."""
 
-    def write(self, effects: Sequence[NetEffect], meanwhile: Meanwhile = nothing) -> Mapping[str, Written]:
+    def now(self) -> str:
+        """PostgreSQL's time, as text that sorts as time does."""
+
+    def write(self, effects: Sequence[NetEffect], since: str, meanwhile: Meanwhile = nothing) -> Wrote:
         """Apply every effect to its row as it is found under the row's lock, in one transaction (I4, D2, D3).
 
-        Returns what was found and the rows as they are after it (D5); a game without a row is left out, and so is one
-        whose status or turn is NULL, which is not touched. `effects` come in `game_id` order, at most one a game, and
-        their rows are locked in it. No lock outlives the one statement this takes.
+        Each row's `updated_at` comes out later than `since`, `now` at the least, and later than it was. Returns what
+        was found and the rows as they are after it (D5); a game without a row is left out, and so is one whose status
+        or turn is NULL, which is not touched. `effects` come in `game_id` order, at most one a game, and their rows
+        are locked in it. No lock outlives the one statement this takes.
+        """
+
+    def find(self, game_ids: Collection[str]) -> Sequence[Stored]:
+        """Load the rows of `game_ids` without locks; those without a row, or with NULL in one, are left out."""
+
+    def changed_since(self, at: str, after: Stored | None, limit: int) -> Sequence[Stored]:
+        """Load up to `limit` rows that have a summary and changed later than `at`, in order of that time and game.
+
+        `after`: the last row of the page before.
         """
 
     def tell(self, outage: Outage | None) -> None:

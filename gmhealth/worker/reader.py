@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
 from gmhealth.core.batch_size import next_limit
-from gmhealth.core.entry import EntryId
-from gmhealth.core.events import Decoded, HealthEvent, decode_all
+from gmhealth.core.continuity import Break, Place, examine
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.events import Decoded, decode_all
 from gmhealth.errors import GmhealthError, Unavailable
+from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Read, Stream
 
 BATCH_BYTES: Final = 32 * 2**20
@@ -41,26 +43,42 @@ class Reading:
 
 
 class Reader:
-    """Reads up to `until` (None: for ever, waiting `block_ms` for something to come).
+    """Reads up to `until` (None: for ever, waiting `block_ms` for something to come); breaks go to `report`.
 
     In a backlog a batch is read while PostgreSQL writes the one before it, and decoded while Redis appends that one's
     snapshots: a quarter of the time is saved and the order of effects stays what it is.
     """
 
-    def __init__(self, stream: Stream, *, until: EntryId | None, batch_size: int, block_ms: int) -> None:
-        self._stream, self._until, self._batch_size, self._block_ms = stream, until, batch_size, block_ms
-        self._limit = next_limit((), most_entries=batch_size, most_bytes=BATCH_BYTES)
+    def __init__(self, stream: Stream, job: Job, report: Callable[[Break], None]) -> None:
+        self._stream, self._until, self._report = stream, job.until, report
+        self._batch_size, self._block_ms = job.batch_size, job.block_ms
+        self._limit = next_limit((), most_entries=job.batch_size, most_bytes=BATCH_BYTES)
         self._last: Reading | None = None
         self._next: Reading | None = None
         self._failed: Unavailable | None = None
+        self._first = True
+        self._last_break: Break | None = None
 
-    def read(self, after: EntryId, *, wait: bool = True) -> Reading:
-        """Read what comes strictly after `after`; without `wait`, what is there by now."""
+    def read(self, after: EntryId) -> Reading:
+        """Read what comes strictly after `after`; the first time it does not wait for it.
+
+        Nobody has looked yet then whether the stream leads on from there.
+        """
         reading, self._next = self._next, None
         if reading is None or reading.after != after:
-            reading = self._read(after, self._block_ms if wait else 0, ahead=False)
-        self._last = reading
+            reading = self._read(after, 0 if self._first else self._block_ms, ahead=False)
+        self._last, self._first = reading, False
         return reading
+
+    def examine(self, place: Place, read: Read) -> Place:
+        """Tell where to go on after `read`, which was read from `place`; reports what broke, once (I9)."""
+        if read.entries and read.unbroken and place.offset != START:
+            return place
+        place, broken = examine(place, self._stream.state(), read.entries, there=read.unbroken)
+        if broken is not None and broken != self._last_break:
+            self._report(broken)
+        self._last_break = broken
+        return place
 
     def read_ahead(self) -> None:
         """Read what follows the last read, if there is more; what fails is left for `check`, or for `read` to meet."""
@@ -85,8 +103,9 @@ class Reader:
             self._next.decode()
 
     def forget(self) -> None:
-        """Drop what was read ahead."""
+        """Drop what was read ahead; the next read is a first one."""
         self._last = self._next = self._failed = None
+        self._first = True
 
     def _read(self, after: EntryId, block_ms: int, *, ahead: bool) -> Reading:
         limit = self._limit
@@ -97,15 +116,3 @@ class Reader:
         if read.entries:
             self._limit = next_limit(read.entries, most_entries=self._batch_size, most_bytes=BATCH_BYTES)
         return Reading(after, read, full=len(read.entries) >= limit, ahead=ahead)
-
-
-def events_between(stream: Stream, after: EntryId, until: EntryId, most: int) -> Iterator[HealthEvent]:
-    """Read what follows `after`, up to `until`, about `most` entries in all; no page holds more bytes than a batch."""
-    reader = Reader(stream, until=until, batch_size=most, block_ms=0)
-    left, more = most, True
-    while more and left > 0:
-        reading = reader.read(after)
-        yield from reading.decode().events
-        if more := reading.full:
-            left -= len(reading.read.entries)
-            after = EntryId.parse(reading.read.entries[-1][0]) or until

@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from gmhealth.core.debounce import remember
 from gmhealth.core.events import HealthEvent
-from gmhealth.core.plan import Plan, fold, may_move, net_effects
-from gmhealth.worker.ports import Meanwhile, Rows, nothing
+from gmhealth.core.journal import Line
+from gmhealth.core.plan import NetEffect, Plan, fold, net_effects
+from gmhealth.worker.ports import Meanwhile, Rows, Wrote, nothing
+
+
+class Written(NamedTuple):
+    """What a batch did, a line for each row that it wrote, and PostgreSQL's time of it, "" where it wrote none."""
+
+    plan: Plan
+    lines: Sequence[Line] = ()
+    at: str = ""
 
 
 class Writer:
-    """Writes rows; PostgreSQL decides under each row's lock, so there is no race to lose (I4). Remembers nothing.
+    """Writes rows; PostgreSQL decides under each row's lock, so there is no race to lose (I4).
 
-    `swap=False` moves no status.
+    Keeps the last summary published for each game (D4). `swap=False` moves no status.
     """
 
     def __init__(self, rows: Rows, *, swap: bool) -> None:
         self._rows, self._swap = rows, swap
+        self._published: dict[str, str] = {}
 
-    def write(
-        self,
-        events: Sequence[HealthEvent],
-        emitted: Mapping[str, str],
-        owed: dict[str, int],
-        meanwhile: Meanwhile = nothing,
-    ) -> Plan:
-        """Write `events` and tell what they did. `meanwhile` is handed on to the write.
-
-        Games whose status the write may move are put into `owed` before it is sent, as its answer may be lost; once
-        that has come, only those that were moved stay in it.
-        """
+    def write(self, events: Sequence[HealthEvent], since: str, meanwhile: Meanwhile = nothing) -> Written:
+        """Write `events`, later than `since`, and tell what they did. `meanwhile` is handed on to the write."""
         if not events:
             meanwhile()
-            self._rows.keep_alive()  # a session that is not used ends, and the writer's lock with it (design 3.4)
-            return Plan()
-        before = dict(owed)
-        if self._swap:
-            owed.update(may_move(events))
-        written = self._rows.write(net_effects(events, swap=self._swap), meanwhile)
-        plan = fold(events, written, emitted, swap=self._swap)
-        owed.clear()
-        owed.update(before, **plan.moved)
-        return plan
+            self._rows.keep_alive()  # a session that is not used ends, and the leader lock with it (design 3.4)
+            return Written(Plan())
+        effects = net_effects(events, swap=self._swap)
+        wrote = self._rows.write(effects, since, meanwhile)
+        return Written(fold(events, wrote.rows, self._published, swap=self._swap), _lines(effects, wrote), wrote.at)
+
+    def published(self, plan: Plan) -> None:
+        """Remember what was published: only once its commit was applied."""
+        remember(self._published, plan.summaries)
+
+    def forget(self) -> None:
+        """Forget what was published: each game's next event is published again (design 3.4, 4)."""
+        self._published.clear()
+
+
+def _lines(effects: Sequence[NetEffect], wrote: Wrote) -> list[Line]:
+    rows, at = wrote.rows, wrote.at
+    lines: list[Line] = []
+    for effect in effects:
+        if (written := rows.get(effect.game_id)) is not None:
+            row = written.row
+            lines.append(
+                Line(
+                    effect.game_id,
+                    effect.target,
+                    effect.summary,
+                    written.before,
+                    row.status,
+                    row.engine_health,
+                    written.updated_at or at,
+                )
+            )
+    return lines

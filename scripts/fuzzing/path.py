@@ -112,8 +112,10 @@ def _check(site: Site, rows: dict[str, oracle.Row], bad: Sequence[tuple[bytes, F
     found = {game_id: oracle.Row(row.status, row.engine_health) for game_id, row in games(site.pg).items()}
     if found != rows:
         raise Wrong(f"rows differ: {[(each, rows[each], found[each]) for each in rows if rows[each] != found[each]]}")
-    told = {fields[3].decode(): oracle.Row(fields[7].decode(), fields[9].decode()) for _, fields in site.stream(LOBBY)}
-    if told != {game_id: row for game_id, row in rows.items() if row.summary}:
+    last_sent = {
+        fields[3].decode(): oracle.Row(fields[7].decode(), fields[9].decode()) for _, fields in site.stream(LOBBY)
+    }
+    if last_sent != {game_id: row for game_id, row in rows.items() if row.summary}:
         raise Wrong("the last snapshots are not of the rows as they are")
     kept = [unpack(fields[-1]) for _, fields in site.stream(DEAD)]
     letters = [letter and (letter.source_id, letter.fields) for letter in kept]

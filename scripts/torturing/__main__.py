@@ -55,10 +55,10 @@ def _unused(text: str) -> Path:
 
 
 class Lanes:
-    """The lanes of a run, each a process; what they tell comes through `told`."""
+    """The lanes of a run, each a process; what they print comes through `lines`."""
 
     def __init__(self, options: argparse.Namespace, directory: Path) -> None:
-        self.told: Queue[tuple[int, dict[str, Any] | None]] = Queue()
+        self.lines: Queue[tuple[int, dict[str, Any] | None]] = Queue()
         self.processes = [self._start(lane, options, directory) for lane in range(options.lanes)]
 
     def _start(self, lane: int, options: argparse.Namespace, directory: Path) -> subprocess.Popen[str]:
@@ -72,15 +72,15 @@ class Lanes:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # a Ctrl-C is ours to hand on
+            start_new_session=True,  # a Ctrl-C is for us, to end them in order
         )
         Thread(target=self._listen, args=(lane, process), daemon=True).start()
         return process
 
     def _listen(self, lane: int, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
-            self.told.put((lane, json.loads(line)))
-        self.told.put((lane, None))
+            self.lines.put((lane, json.loads(line)))
+        self.lines.put((lane, None))
 
     def end(self) -> list[int]:
         """End those that run, and wait for all; how each of them ended."""
@@ -102,14 +102,14 @@ def place(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def follow(lanes: Lanes, tally: Tally) -> None:
-    """Count what the lanes tell until the last one is done."""
+    """Count what the lanes print until the last one is done."""
     running, last = len(lanes.processes), time.monotonic()
     while running:
-        lane, told = lanes.told.get()
-        if told is None:
+        lane, line = lanes.lines.get()
+        if line is None:
             running -= 1
         else:
-            tally.add(lane, told)
+            tally.add(lane, line)
         if time.monotonic() - last > SAY_EVERY_S:
             last = time.monotonic()
             print(f"{time.strftime('%H:%M:%S')}  {tally.summary()}", file=sys.stderr, flush=True)

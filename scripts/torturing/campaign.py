@@ -16,12 +16,12 @@ import psycopg
 from scripts.torturing import game_master, versions
 from scripts.torturing.consumer import ROOT, Unwanted
 from scripts.torturing.effects import LOBBY, Effects
+from scripts.torturing.history import Evidence
 from scripts.torturing.judge import Judge
 from scripts.torturing.kinds import KINDS, Kind
 from scripts.torturing.lane import FEED_EVERY_S, SLOWLY_S, Lane, Missed
-from scripts.torturing.moments import Moment, Trigger, Verdict
+from scripts.torturing.moments import Moment, Trigger, Verdict, games_in
 from scripts.torturing.proxy import Link
-from scripts.torturing.record import Evidence
 from scripts.torturing.reports import Violation
 from scripts.torturing.site import Site, Stuck
 
@@ -120,11 +120,12 @@ class Campaign:
                 self._guarded(lambda: self._inject(decision))  # noqa: B023
         self._guarded(self._calm_down)
         self._tell_last()
-        found = [*self._trouble, *self._judge.judge(self._collect())]
+        evidence = self._collect()
+        found = [*self._trouble, *self._judge.judge(evidence)]
         snapshots = int(self._site.ask("XLEN", LOBBY))
         self._tell(Judged(self._runs, [decision.kind.name for decision in run], found, snapshots))
         if found:
-            self._keep(run, found)
+            self._keep(run, found, evidence)
 
     def _guarded(self, act: Callable[[], None]) -> None:
         """A consumer that ends, or does nothing, is a violation; another one goes on."""
@@ -171,7 +172,8 @@ class Campaign:
     def _await(self, trigger: Trigger, kind: Kind) -> None:
         began, waited = time.monotonic(), 0.0
         while not trigger.done.wait(FEED_EVERY_S if waited < RELAX_AFTER_S else SLOWLY_S):
-            self.lane.consumer.check()
+            if trigger.struck_at is None:  # from then on it may have been killed
+                self.lane.consumer.check()
             self.lane.feeder.feed()
             waited = time.monotonic() - began
             if waited > RELAX_AFTER_S:
@@ -182,7 +184,7 @@ class Campaign:
             raise trigger.error
 
     def _calm_down(self) -> None:
-        """Drain, and once more with nothing in the way: whatever is owed is paid then."""
+        """Drain, and once more with nothing in the way: whatever is left to do is done then."""
         for weather in self.lane.proxy.weather.values():
             weather.delayed = weather.sliced = 0
         self.lane.drain()
@@ -204,9 +206,12 @@ class Campaign:
             fence_only=lane.fence_only,
         )
 
-    def _keep(self, run: Sequence[Decision], found: Sequence[Violation]) -> None:
-        """Keep what is needed to understand it."""
+    def _keep(self, run: Sequence[Decision], found: Sequence[Violation], evidence: Evidence) -> None:
+        """Keep what is needed to understand it: the run, all that Redis did, and the rows in question."""
         lines = [f"seed {self._plan.seed}, lane {self._plan.lane}, run {self._runs}, batch size {self.lane.batch}", ""]
         lines += [f"{d.kind.name}, {d.nth}. {d.moment.kind} {d.moment.side.value}, size {d.size:.3f}" for d in run]
         lines += ["", *(f"{violation.rule}: {violation.text}" for violation in found)]
+        games = games_in(" ".join(violation.text for violation in found).encode())
+        lines += ["", *(str(version) for version in evidence.versions if version.game_id in games)]
+        lines += ["", *(str(effect) for effect in evidence.effects)]
         (self._evidence / f"run-{self._runs}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

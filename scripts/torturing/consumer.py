@@ -15,7 +15,7 @@ from scripts.torturing.proxy import Proxy
 from scripts.torturing.site import PATIENCE_S, Stuck
 
 ROOT: Final = Path(__file__).parents[2]
-TAIL: Final = 2000
+LAST_CHARACTERS: Final = 2000
 
 
 class Unwanted(Exception):
@@ -109,7 +109,7 @@ class Consumer:
 
     def last_words(self) -> str:
         """Give the end of its log."""
-        return self.log.read_text(encoding="utf-8", errors="replace")[-TAIL:] if self.log.exists() else ""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-LAST_CHARACTERS:] if self.log.exists() else ""
 
     def kill(self) -> None:
         """Make sure that nothing is left of it."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from msgspec import msgpack
+from msgspec import DecodeError, Struct, ValidationError, json, msgpack
 
 from scripts.benchmark.task import SUMMARIES, TRANSITIONS
 
@@ -23,6 +24,11 @@ class Event(NamedTuple):
     def summary(self) -> str:
         """What it says about the engine."""
         return SUMMARIES[self.kind]
+
+    @property
+    def target(self) -> str:
+        """The status that it leads to; "" for none."""
+        return TRANSITIONS[self.kind][1] if self.kind in TRANSITIONS else ""
 
 
 class Folded(NamedTuple):
@@ -58,6 +64,45 @@ def fold(events: Sequence[Event], status: str, *, swap: bool = True) -> list[Fol
         status = target if swapped else status
         found.append(Folded(event, status, swapped))
     return found
+
+
+class CommitRecord(Struct, frozen=True):
+    """What a commit leaves for the next leader (design 3.1, R)."""
+
+    n: int
+    worker: str
+    offset: str
+    entries_read: int | None
+    written_at: str
+    verified: bool
+
+    @property
+    def id(self) -> str:
+        """Names the commit."""
+        return f"{self.worker}#{self.n}"
+
+    @property
+    def pid(self) -> int:
+        """The process that committed."""
+        return int(self.worker.split(":")[-2])
+
+    @property
+    def written_us(self) -> int:
+        """The time up to which all that was written has been published, in Unix microseconds."""
+        return microseconds(self.written_at)
+
+
+def commit_record_of(packed: bytes) -> CommitRecord | None:
+    """Read a commit record; None for all else."""
+    try:
+        return json.decode(packed, type=CommitRecord)
+    except (DecodeError, ValidationError, UnicodeDecodeError):
+        return None
+
+
+def microseconds(text: str) -> int:
+    """Read a time as PostgreSQL writes it, exactly."""
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def letter_of(packed: bytes) -> tuple[str, list[bytes]]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from scripts.torturing.feed import COLD, HOT, game_name, quiet
-from scripts.torturing.site import Site
+from scripts.torturing.site import DURABLE, Site
 
 NAME: Final = "game-master"
 MOVES: Final = {
@@ -36,7 +36,7 @@ class GameMaster:
         """Make one transition after the other, whatever becomes of the server."""
         while not over.is_set():
             try:
-                with psycopg.connect(self._dsn, autocommit=True, application_name=NAME) as session:
+                with psycopg.connect(self._dsn, autocommit=True, application_name=NAME, options=DURABLE) as session:
                     session.execute("SET lock_timeout = '5s'")
                     while not over.wait(PAUSE_S):
                         self._move(session)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import NamedTuple
 
 from gmhealth.core.entry import EntryId
-from scripts.torturing.contract import Event, event_of
-from scripts.torturing.effects import Fed, Step
+from scripts.torturing.contract import CommitRecord, Event, commit_record_of, event_of
+from scripts.torturing.effects import Effect, Fed
 from scripts.torturing.proxy import Published
 from scripts.torturing.versions import Row, Version
-
-MARK: Final = re.compile(rb"[^ ]+:\d+:[0-9a-f]+[#~]\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class Evidence:
     were active.
     """
 
-    effects: Iterable[Fed | Step]
+    effects: Iterable[Effect]
     versions: Sequence[Version]
     wire: Iterable[Published]
     disturbed: Sequence[float]
@@ -35,14 +32,24 @@ class Evidence:
     fence_only: bool = False
 
 
+class Entry(NamedTuple):
+    """An entry of the stream; `event` is None if it is no health event."""
+
+    entry_id: EntryId
+    parts: tuple[bytes, ...]
+    event: Event | None
+
+
 @dataclass(slots=True)
-class Record:
+class History:
     """Grows from run to run; `base` has the rows as they were before this one."""
 
     base: Mapping[str, Row]
     ids: list[EntryId] = field(default_factory=list)
     versions: dict[str, list[Version]] = field(default_factory=lambda: defaultdict(list))
-    _entries: list[tuple[bytes, ...]] = field(default_factory=list)
+    _entries: list[Entry] = field(default_factory=list)
+    _trimmed: int = 0  # so many of the entries, the oldest
+    _lost: set[EntryId] = field(default_factory=set)
     _times: dict[str, float] = field(default_factory=dict)
     _left: dict[str, float] = field(default_factory=dict)
     _disturbed: Sequence[float] = ()
@@ -52,8 +59,9 @@ class Record:
         self._disturbed = sorted(evidence.disturbed)
         for published in evidence.wire:
             for argument in published.arguments:
-                if MARK.fullmatch(argument):  # seen first in its own commit, later as the next one's fence
-                    self._times.setdefault(argument.decode(), published.at)
+                record = commit_record_of(argument) if argument.startswith(b"{") else None
+                if record is not None:  # seen first in its own commit, later as the next one's fence
+                    self._times.setdefault(record.id, published.at)
         for version in evidence.versions:
             self.versions[version.game_id].append(version)
 
@@ -66,41 +74,54 @@ class Record:
     def feed(self, fed: Fed) -> None:
         """Append an entry."""
         self.ids.append(fed.entry_id)
-        self._entries.append(fed.parts)
+        self._entries.append(Entry(fed.entry_id, fed.parts, event_of(fed.parts)))
 
-    def entries(self, after: EntryId, last: EntryId) -> list[tuple[EntryId, tuple[bytes, ...]]]:
-        """Give the entries strictly after `after` and up to `last`."""
-        start, end = bisect_right(self.ids, after), bisect_right(self.ids, last)
-        return list(zip(self.ids[start:end], self._entries[start:end], strict=True))
+    def count(self, until: EntryId) -> int:
+        """Count the entries that were ever added, up to `until`."""
+        return bisect_right(self.ids, until)
 
-    def events(self, after: EntryId, last: EntryId) -> list[Event]:
-        """Give those that are health events."""
-        found = (event_of(parts) for _, parts in self.entries(after, last))
-        return [event for event in found if event is not None]
+    def entries(self, after: EntryId, last: EntryId) -> list[Entry]:
+        """Give the entries strictly after `after` and up to `last` that could be read."""
+        found = self._entries[self.count(after) : self.count(last)]
+        return [entry for entry in found if entry.entry_id not in self._lost]
 
-    def at(self, step: Step) -> float:
+    def trim(self, left: int, offset: EntryId) -> list[Entry]:
+        """Remove all but the newest `left` entries; gives those that nobody can read now who goes on after `offset`."""
+        until = max(self._trimmed, len(self._entries) - left)
+        found = [entry for entry in self._entries[self._trimmed : until] if entry.entry_id > offset]
+        self._trimmed = until
+        self._lost.update(entry.entry_id for entry in found)
+        return found
+
+    def lost_after(self, offset: EntryId) -> int:
+        """Count the entries after `offset` that were trimmed before they were read."""
+        return sum(entry_id > offset for entry_id in self._lost)
+
+    def cut(self, count: int) -> list[Entry]:
+        """Remove all entries but the first `count`; gives the others."""
+        gone = self._entries[count:]
+        del self._entries[count:], self.ids[count:]
+        return gone
+
+    def at(self, record: CommitRecord) -> float:
         """When a commit left for Redis."""
-        return self._times.get(step.mark or "", 0.0)
+        return self._times.get(record.id, 0.0)
 
-    def committed(self, step: Step) -> None:
+    def committed(self, record: CommitRecord) -> None:
         """Note that this is its worker's last commit so far."""
-        self._left[step.worker] = self.at(step)
+        self._left[record.worker] = self.at(record)
 
     def disturbed(self, since: float, until: float) -> bool:
         """Say whether a connection came or went, or a server refused, in between."""
         first = bisect_right(self._disturbed, since)
         return first < len(self._disturbed) and self._disturbed[first] <= until
 
-    def written(self, step: Step, game_id: str) -> Version:
-        """Give what this commit's worker wrote last before it; what was there already if it wrote nothing."""
-        since, until = self._left.get(step.worker, 0.0), self.at(step)
-        pid, last = step.worker.split(":")[-2], None
-        for version in reversed(self.versions[game_id]):
-            if version.at < until:
-                last = last or version
-                if version.at <= since:
-                    break
-                if str(version.pid) == pid:
-                    return version
-        row = self.base[game_id] if last is None else last.row
-        return Version(0, 0.0, game_id, "nobody", row.status, row.turn, *row)
+    def written(self, record: CommitRecord, game_id: str) -> list[Version]:
+        """Give what this commit's worker wrote of a game since its last commit."""
+        since, until = self._left.get(record.worker, 0.0), self.at(record)
+        return [one for one in self.versions[game_id] if since < one.at < until and one.pid == record.pid]
+
+    def before(self, record: CommitRecord, game_id: str) -> list[Version]:
+        """Give the versions of a game that were there when a commit left."""
+        until = self.at(record)
+        return [version for version in self.versions[game_id] if version.at < until]

@@ -1,6 +1,6 @@
 """Every kind of fault: when it may strike, what it does at that moment, and what it does afterwards.
 
-Each is a generator. What comes before its `yield` is done while the message is held, and what it yields is done to
+Each gives a generator. What comes before its `yield` is done while the message is held, and what it yields is done to
 that message; the rest follows when the message has gone its way. `size`, from 0 to 1, says how long or how much.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from scripts.torturing.effects import OFFSET, RECORD
 from scripts.torturing.moments import CUT, PASS, Act, Moment, Side, Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ STEPS: Final = ("read", "read", "write", "write", "publish", "publish")
 REDIS: Final = ("read", "read", "publish", "publish", "publish", "offset", "greet")
 POSTGRES: Final = ("write", "write", "write", "lock", "session")
 ANY_REDIS: Final = frozenset(("read", "publish", "offset", "greet", "range", "state"))
-ANY_POSTGRES: Final = frozenset(("load", "write", "lock", "session", "alive", "holder"))
+ANY_POSTGRES: Final = frozenset(("load", "now", "write", "lock", "session", "alive", "holder"))
+
+SETTLING: Final = ("offset", "now", "load", "publish")
+"""What a leader does before its first batch."""
 
 UNSENT: Final = (Side.BEFORE,)
 ANSWERED: Final = (Side.AFTER,)
@@ -31,13 +35,17 @@ AROUND: Final = (Side.BEFORE, Side.AFTER, Side.DELIVERED)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of fault. `wires` and `sides` say at which messages; `games`: those that name as many."""
+    """A kind of fault. `wires` and `sides` say at which messages; `games`: those that name as many.
+
+    `survived`: one and the same process goes on afterwards.
+    """
 
     name: str
     course: Callable[[Lane, float], Course]
     wires: tuple[str, ...] = STEPS
     sides: tuple[Side, ...] = AROUND
     games: int = 0
+    survived: bool = True
 
     def moments(self) -> list[Moment]:
         """Give the moments to choose from; one that is to come more often is there more often."""
@@ -60,8 +68,19 @@ def killed(lane: Lane, _size: float) -> Course:
     lane.start_consumer()
 
 
+def killed_again(lane: Lane, size: float) -> Course:
+    """`kill -9`, and once more while the next process settles what that has left."""
+    lane.consumer.send(signal.SIGKILL)
+    yield PASS
+    lane.consumer.await_end()
+    lane.start_consumer()
+    moments = [Moment(wire, side) for wire in SETTLING for side in AROUND]
+    lane.kill_at(moments[int(size * len(moments))])
+    lane.start_consumer()
+
+
 def ended(lane: Lane, _size: float) -> Course:
-    """SIGTERM: it has to finish what it has in hand and exit with 0."""
+    """SIGTERM: it has to finish the batch in flight and exit with 0."""
     lane.consumer.send(signal.SIGTERM)
     yield PASS
     lane.consumer.await_end(code=0)
@@ -147,6 +166,18 @@ def postgres_killed(lane: Lane, _size: float) -> Course:
     lane.site.start_postgres()
 
 
+def all_killed(lane: Lane, _size: float) -> Course:
+    """`kill -9` for the consumer and both servers, as when the one machine that they are on goes down."""
+    lane.site.kill_postmaster()
+    lane.site.kill_valkey()
+    lane.consumer.send(signal.SIGKILL)
+    yield CUT
+    lane.consumer.await_end()
+    lane.site.start_valkey()
+    lane.site.start_postgres()
+    lane.start_consumer()
+
+
 def backend_killed(lane: Lane, _size: float) -> Course:
     """`kill -9` for the consumer's backend: PostgreSQL ends all sessions and recovers."""
     lane.kill_backend()
@@ -219,7 +250,7 @@ def reset_back(lane: Lane, size: float) -> Course:
 
 
 def reset_forward(lane: Lane, size: float) -> Course:
-    """An operator sets the offset forward, past what is in hand and more."""
+    """An operator sets the offset forward, past the batch in flight and more."""
     lane.feeder.feed(4 + int(8 * size))
     lane.reset(1 + int(8 * size))
     yield PASS
@@ -237,13 +268,61 @@ def second_active(lane: Lane, size: float) -> Course:
     lane.second_consumer(5 + int(10 * size))
 
 
+def offset_deleted(lane: Lane, _size: float) -> Course:
+    """Somebody deletes the offset; the commit record still has it."""
+    lane.delete(OFFSET, RECORD)
+    yield PASS
+
+
+def record_deleted(lane: Lane, _size: float) -> Course:
+    """Somebody deletes the commit record."""
+    lane.delete(RECORD, OFFSET)
+    yield PASS
+
+
+def trimmed(lane: Lane, size: float) -> Course:
+    """`kill -9`, and entries are trimmed before another process can read them, perhaps all there are."""
+    lane.consumer.send(signal.SIGKILL)
+    yield CUT
+    lane.consumer.await_end()
+    lane.trim(int(4 * size))
+    lane.start_consumer()
+
+
+def gone_back(lane: Lane, _size: float) -> Course:
+    """Redis fails over to a replica that lacks the last few commits."""
+    copy = lane.copy_redis()  # some messages before the fault strikes
+
+    def course() -> Course:
+        lane.go_back(copy)
+        lane.cut_redis()
+        yield CUT
+
+    return course()
+
+
+def gone_back_and_killed(lane: Lane, _size: float) -> Course:
+    """The same, and nobody is left who had seen these commits."""
+    copy = lane.copy_redis()
+
+    def course() -> Course:
+        lane.go_back(copy)
+        lane.consumer.send(signal.SIGKILL)
+        yield CUT
+        lane.consumer.await_end()
+        lane.start_consumer()
+
+    return course()
+
+
 def _on_both(name: str, course: Callable[[Lane, float], Course], sides: tuple[Side, ...]) -> list[Kind]:
     return [Kind(f"{name}, Redis", course, REDIS, sides), Kind(f"{name}, PostgreSQL", course, POSTGRES, sides)]
 
 
 KINDS: Final = [
-    Kind("kill -9", killed),
-    Kind("SIGTERM", ended),
+    Kind("kill -9", killed, survived=False),
+    Kind("kill -9, and while it settles", killed_again, survived=False),
+    Kind("SIGTERM", ended, survived=False),
     Kind("SIGSTOP, short", stopped),
     Kind("SIGSTOP, past the session", frozen),
     *_on_both("connection cut", cut, (Side.BEFORE, Side.DELIVERED)),
@@ -262,6 +341,7 @@ KINDS: Final = [
     Kind("Valkey full", full),
     Kind("Valkey pauses clients", paused),
     Kind("PostgreSQL killed", postgres_killed),
+    Kind("all killed", all_killed, survived=False),
     Kind("backend killed", backend_killed),
     Kind("backend terminated", backend_terminated),
     Kind("writer's lock lost", lock_lost),
@@ -271,4 +351,9 @@ KINDS: Final = [
     Kind("offset reset forward", reset_forward),
     Kind("offset reset, command", reset_by_command),
     Kind("second active consumer", second_active),
+    Kind("offset deleted", offset_deleted),
+    Kind("commit record deleted", record_deleted),
+    Kind("stream trimmed, kill -9", trimmed, survived=False),
+    Kind("Redis set back", gone_back),
+    Kind("Redis set back, kill -9", gone_back_and_killed, survived=False),
 ]

@@ -5,26 +5,38 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
+import redis
 
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_reset import RedisReset, Reset
 from gmhealth.core.entry import START, EntryId
 from gmhealth.worker.ports import Saved
 from scripts.torturing.consumer import Consumer, environment
-from scripts.torturing.effects import AUDIT, OFFSET
+from scripts.torturing.effects import (
+    AUDIT,
+    COPIED,
+    DEAD,
+    JOURNAL,
+    LAST_BREAK,
+    LOBBY,
+    OFFSET,
+    RECORD,
+    WENT_BACK,
+    WRITES,
+)
 from scripts.torturing.feed import STREAM, Feeder, quiet
 from scripts.torturing.game_master import NAME as GAME_MASTER
 from scripts.torturing.game_master import move
-from scripts.torturing.moments import Moment, Side, games_in
+from scripts.torturing.moments import PASS, Moment, Side, Trigger, Verdict, games_in
 from scripts.torturing.proxy import Link, Proxy
-from scripts.torturing.site import Site, until
+from scripts.torturing.site import DURABLE, Site, until
 
 TAKE_LOCK: Final = f"SELECT pg_advisory_lock(hashtextextended('{OFFSET.decode()}', 0))"
 SESSIONS: Final = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'gmhealth consume%'"
@@ -34,6 +46,25 @@ FEED_EVERY_S: Final = 0.02
 SLOWLY_S: Final = 0.1
 RESET_TRIES: Final = 50
 READ: Final = Moment("read", Side.BEFORE)
+DROPPED: Final = "gamemaster:dead_letters_dropped:health_events"
+ALL_KEYS: Final[Sequence[bytes | str]] = (
+    STREAM,
+    OFFSET,
+    RECORD,
+    LOBBY,
+    DEAD,
+    DROPPED,
+    AUDIT,
+    JOURNAL,
+    WRITES,
+    LAST_BREAK,
+)
+DELETE: Final = """
+if redis.call('EXISTS', KEYS[1], KEYS[2]) == 2 then
+  return redis.call('DEL', KEYS[1])
+end
+return 0
+"""
 
 
 class Missed(Exception):
@@ -54,6 +85,7 @@ class Lane:
         self.consumer = Consumer(["-m", "gmhealth", "consume"], self.environ, evidence / "consumer.log")
         environ = environment(package, self.second_proxy)
         self.second = Consumer(["-m", "scripts.torturing.second"], environ, evidence / "second.log")
+        self._copies = 0
         self.link: Link | None = None
         self.raw = b""
         self.fence_only = False  # whether a second consumer has been active in this run
@@ -108,9 +140,9 @@ class Lane:
 
     @contextmanager
     def row_held(self) -> Iterator[Held]:
-        """Hold the last of the rows that the message in hand writes; not all of the games that it names have one."""
+        """Hold the last of the rows that the held message writes; not all of the games that it names have one."""
         rows = 'SELECT game_id FROM runtime_records WHERE game_id = ANY (%s) ORDER BY game_id COLLATE "C"'
-        with psycopg.connect(self.site.postgres.dsn, application_name=GAME_MASTER) as other:
+        with psycopg.connect(self.site.postgres.dsn, application_name=GAME_MASTER, options=DURABLE) as other:
             other.execute(
                 "SET deadlock_timeout = '20s'; SET lock_timeout = '10s'"
             )  # so that it is the consumer who finds the deadlock
@@ -134,7 +166,7 @@ class Lane:
                 new = self._entry_from(old, entries)
                 if new == old:
                     raise Missed("there is no entry to set the offset to")
-                if operator.apply(Reset(Saved(text, None, old), new, "operator", "torture", time.time_ns() // 10**6)):
+                if operator.apply(Reset(Saved(text, b"", old), new, "operator", "torture", time.time_ns() // 10**6)):
                     return
         raise Missed("the offset moves too fast")
 
@@ -158,8 +190,63 @@ class Lane:
         if code:
             raise Missed(f"the operator's command ended with {code}: {operator.last_words()}")
 
+    def copy_redis(self) -> Copy:
+        """Copy all keys, as a replica has them that will lag behind from now on."""
+        self._copies += 1
+
+        def copied() -> list[Any] | None:
+            with suppress(redis.RedisError), self.site.redis.pipeline(transaction=True) as pipeline:
+                pipeline.set(COPIED, self._copies)
+                for key in ALL_KEYS:
+                    pipeline.dump(key)
+                found: list[Any] = pipeline.execute()
+                return found[1:]
+            return None
+
+        return Copy(self._copies, until(copied, "Valkey cannot be copied"))
+
+    def go_back(self, copy: Copy) -> None:
+        """Set Redis back to a copy, in one step: what a failover to a lagging replica does."""
+        with self.site.redis.pipeline(transaction=True) as pipeline:
+            pipeline.set(WENT_BACK, copy.number)
+            for key, value in zip(ALL_KEYS, copy.values, strict=True):
+                if value is None:
+                    pipeline.delete(key)
+                else:
+                    pipeline.restore(key, 0, value, replace=True)
+            try:
+                pipeline.execute()
+            except redis.RedisError as error:
+                raise Missed("Valkey does not take it now") from error
+
+    def cut_redis(self) -> None:
+        """End the consumer's connections to Valkey."""
+        for link in self.proxy.links:
+            if link.server == "redis":
+                link.close()
+
+    def trim(self, left: int) -> None:
+        """Trim the stream of health events, to so many entries."""
+        self.site.ask("XTRIM", STREAM, "MAXLEN", "=", left)
+
+    def delete(self, key: bytes, other: bytes) -> None:
+        """Delete one of the two keys that a commit is fenced by, while both are there."""
+        if not self.site.ask("EVAL", DELETE, 2, key, other):
+            raise Missed("one of the two is missing already")
+
+    def kill_at(self, moment: Moment) -> None:
+        """`kill -9` at the next message of a kind."""
+
+        def strike(_link: Link, _raw: bytes) -> Verdict:
+            self.consumer.send(signal.SIGKILL)
+            return PASS
+
+        trigger = self.proxy.trigger = Trigger(moment, 1, strike)
+        until(lambda: trigger.done.wait(FEED_EVERY_S) or not self.feeder.feed(1), f"nothing comes by at {moment}")
+        self.consumer.await_end()
+
     def second_consumer(self, rounds: int) -> None:
-        """Have a second consumer be active for a while; with nothing in either's hand it ends."""
+        """Have a second consumer be active for a while; it ends when both have nothing in flight."""
         self.fence_only = True
         reads = self.second_proxy.passed[READ]
         self.second.start()
@@ -189,6 +276,13 @@ class Lane:
         self.second.check()
         last = self.site.ask("XREVRANGE", STREAM, "+", "-", "COUNT", 1)
         return not last or last[0][0] == self.site.ask("GET", OFFSET)
+
+
+class Copy(NamedTuple):
+    """What all keys held, as DUMP gives it; None for a key that was not there."""
+
+    number: int
+    values: Sequence[bytes | None]
 
 
 class Held:

@@ -38,8 +38,8 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _tell(told: Struck | Judged) -> None:
-    print(json.dumps(line_of(told)), flush=True)
+def _tell(done: Struck | Judged) -> None:
+    print(json.dumps(line_of(done)), flush=True)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ class Link:
         return self._goes_on(self.proxy.at(Moment(kind, Side.DELIVERED), self, b""), b"")
 
     def _goes_on(self, verdict: Verdict, raw: bytes) -> bool:
-        """Do to the message in hand what was decided; False if the connection is to end."""
+        """Do to a message what was decided; False if the connection is to end."""
         if verdict.act is Act.STALL:
             self.closed.wait(verdict.seconds)
         elif verdict.act is Act.WITHHOLD:

@@ -1,4 +1,4 @@
-"""Whether other writers were left in peace (I4), and every transition of ours was told afterwards (I3)."""
+"""Whether other writers were left in peace (I4), and every transition of ours was published afterwards (I3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Violation(NamedTuple):
 
 
 class Covered(NamedTuple):
-    """A step that was about a game: when it left, and what it said."""
+    """A step that was about a game: when it left, and what it published."""
 
     at: float
     sent: Sequence[Sent]
@@ -35,10 +35,23 @@ class Reports:
         """Note a step that was about a game."""
         self._covered[game_id].append(Covered(at, sent))
 
+    def sizes(self) -> dict[str, int]:
+        """Give what `go_back` needs to forget what comes from now on."""
+        return {game_id: len(steps) for game_id, steps in self._covered.items()}
+
+    def go_back(self, sizes: Mapping[str, int]) -> None:
+        """Forget the steps since then: their snapshots are lost, and others have to take their place."""
+        for game_id, steps in self._covered.items():
+            del steps[sizes.get(game_id, 0) :]
+
     def judge(
-        self, versions: Sequence[Version], known: Mapping[str, Sequence[Version]], *, first_only: bool
+        self, versions: Sequence[Version], known: Mapping[str, Sequence[Version]], *, fence_only: bool
     ) -> Iterator[Violation]:
-        """Judge a run's versions; `first_only`: the first step about a game has to tell of what came before it."""
+        """Judge a run's versions: the first step about a game shows what came before it, or what came later.
+
+        Not with two leaders at once, `fence_only`: one may publish a later state before the other has published this
+        one, which design 3.4 does not cover.
+        """
         for version in versions:
             if version.pid is None:
                 continue
@@ -46,10 +59,10 @@ class Reports:
                 yield Violation("I4", f"another writer was overruled: {version}")
             later = [step for step in self._covered[version.game_id] if step.at > version.at]
             shown = {(one.status, one.turn) for one in known[version.game_id] if one.n >= version.n}
-            if version.moved and not _told(later[:1] if first_only else later, shown):
-                yield Violation("I3", f"a transition was not told: {version}; what came after it: {later}")
+            if version.moved and not fence_only and not _published(later[:1], shown):
+                yield Violation("I3", f"a transition was not published: {version}; what came after it: {later}")
         self._covered.clear()
 
 
-def _told(steps: Sequence[Covered], shown: set[tuple[str, int]]) -> bool:
+def _published(steps: Sequence[Covered], shown: set[tuple[str, int]]) -> bool:
     return any((one.status, one.turn) in shown for step in steps for one in step.sent)

@@ -30,7 +30,11 @@ POSTGRES_OPTIONS: Final = {
     "deadlock_timeout": "100ms",  # a deadlock in a tenth of the time
     "max_connections": "30",
     "shared_buffers": "16MB",
+    "synchronous_commit": "off",  # a crash loses the commits of whoever does not switch it on
+    "wal_writer_delay": "10s",  # the most; so long nobody else makes them durable
 }
+DURABLE: Final = "-c synchronous_commit=on"
+"""An option of the sessions that are not under test."""
 PATIENCE_S: Final = 60.0
 FILLER: Final = 3000
 LOADS_S: Final = 0.3
@@ -93,7 +97,9 @@ class Site:
         def answer() -> tuple[list[tuple[Any, ...]]] | None:
             try:
                 if self._session is None:
-                    self._session = psycopg.connect(self.postgres.dsn, autocommit=True, application_name="harness")
+                    self._session = psycopg.connect(
+                        self.postgres.dsn, autocommit=True, application_name="harness", options=DURABLE
+                    )
                 cursor = self._session.execute(statement, parameters or None)
                 return (cursor.fetchall() if cursor.description else [],)
             except psycopg.OperationalError:

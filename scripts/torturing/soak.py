@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from scripts.benchmark.report import aligned
 from scripts.ending import end_in_order
 from scripts.torturing.campaign import Campaign, Plan
-from scripts.torturing.kinds import KINDS, ended, killed
+from scripts.torturing.kinds import KINDS
 from scripts.torturing.site import site
 from scripts.torturing.tally import Tally, line_of
 
@@ -31,7 +31,7 @@ WARM_UP: Final = 0.2
 """So much of the time, the first of it, is not judged: caches fill."""
 GROWTH_KIB: Final = 2048
 """What the resident set may gain, by its slope, in the time that is judged."""
-KINDS_OF_SOAK: Final = tuple(kind for kind in KINDS if kind.course not in (killed, ended))
+KINDS_OF_SOAK: Final = tuple(kind for kind in KINDS if kind.survived)
 """All that one and the same process survives."""
 
 
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str]) -> int:
     (directory / "evidence").mkdir()
     try:
         with site(directory / "servers") as servers:
-            campaign = Campaign(plan, servers, directory / "evidence", lambda told: tally.add(0, line_of(told)))
+            campaign = Campaign(plan, servers, directory / "evidence", lambda done: tally.add(0, line_of(done)))
             with sampling(lambda: campaign.lane.consumer.pid, samples):
                 campaign.carry_out()
     except KeyboardInterrupt:

@@ -16,13 +16,13 @@ SIDES = {side.name: side.value for side in Side}
 MOST_SHOWN = 10
 
 
-def line_of(told: Struck | Judged) -> dict[str, Any]:
+def line_of(done: Struck | Judged) -> dict[str, Any]:
     """Give what a lane writes, as JSON, about a fault or a run."""
-    if isinstance(told, Struck):
-        wire, side = told.moment
-        return {"struck": told.kind, "wire": wire, "side": side.name, "seen": told.seen, "seconds": told.seconds}
-    violations = [[violation.rule, violation.text] for violation in told.violations]
-    return {"run": told.run, "kinds": told.kinds, "violations": violations, "snapshots": told.snapshots}
+    if isinstance(done, Struck):
+        wire, side = done.moment
+        return {"struck": done.kind, "wire": wire, "side": side.name, "seen": done.seen, "seconds": done.seconds}
+    violations = [[violation.rule, violation.text] for violation in done.violations]
+    return {"run": done.run, "kinds": done.kinds, "violations": violations, "snapshots": done.snapshots}
 
 
 @dataclass(slots=True)
@@ -38,20 +38,20 @@ class Tally:
     snapshots: Counter[int] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
-    def add(self, lane: int, told: Mapping[str, Any]) -> None:
+    def add(self, lane: int, line: Mapping[str, Any]) -> None:
         """Count a line of a lane."""
-        if "struck" in told:
-            self.injected[told["struck"]] += 1
-            self.seen[told["struck"]] += told["seen"]
-            self.seconds[told["struck"]] += told["seconds"]
-            self.moments[told["wire"], told["side"]] += 1
-        elif "run" in told:
+        if "struck" in line:
+            self.injected[line["struck"]] += 1
+            self.seen[line["struck"]] += line["seen"]
+            self.seconds[line["struck"]] += line["seconds"]
+            self.moments[line["wire"], line["side"]] += 1
+        elif "run" in line:
             self.runs += 1
-            self.snapshots[lane] = told["snapshots"]
-            found = [f"lane {lane}, run {told['run']}: {rule}: {text}" for rule, text in told["violations"]]
+            self.snapshots[lane] = line["snapshots"]
+            found = [f"lane {lane}, run {line['run']}: {rule}: {text}" for rule, text in line["violations"]]
             self.violations += found
             if found:
-                self.blamed.update(set(told["kinds"]))
+                self.blamed.update(set(line["kinds"]))
 
     def table(self) -> str:
         """Format what was injected, and when."""

@@ -18,20 +18,21 @@ SELECT game_id, 'running', 1, 'http://engine:8080', 'engine:1', '1', '0 18 * * *
 RECORD: Final = """
 CREATE TABLE versions (
     n bigserial PRIMARY KEY, at double precision, game_id text, by text,
-    old_status text, old_turn integer, status text, turn integer, health text);
+    old_status text, old_turn integer, status text, turn integer, health text, updated_us bigint);
 
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO versions (at, game_id, by, old_status, old_turn, status, turn, health) VALUES (
+    INSERT INTO versions (at, game_id, by, old_status, old_turn, status, turn, health, updated_us) VALUES (
         extract(epoch FROM clock_timestamp()), NEW.game_id, current_setting('application_name'),
-        OLD.status, OLD.current_turn, NEW.status, NEW.current_turn, NEW.engine_health);
+        OLD.status, OLD.current_turn, NEW.status, NEW.current_turn, NEW.engine_health,
+        extract(epoch FROM NEW.updated_at) * 1000000);
     RETURN NULL;
 END $$;
 
 CREATE TRIGGER keep AFTER UPDATE ON runtime_records FOR EACH ROW EXECUTE FUNCTION keep();
 """
 READ: Final = """
-SELECT n, at, game_id, by, old_status, old_turn, status, turn, health FROM versions WHERE n > %s ORDER BY n
+SELECT n, at, game_id, by, old_status, old_turn, status, turn, health, updated_us FROM versions WHERE n > %s ORDER BY n
 """
 _OURS: Final = re.compile(r"gmhealth [^!]*:(\d+)(?: !.*)?")  # what it waits for may stand behind its name
 
@@ -45,7 +46,10 @@ class Row(NamedTuple):
 
 
 class Version(NamedTuple):
-    """A row after one change, and what it was before; numbers are given while the row is locked."""
+    """A row after one change, and what it was before; numbers are given while the row is locked.
+
+    `at`: by the clock of the harness; `updated_us`: what the row says, in Unix microseconds.
+    """
 
     n: int
     at: float
@@ -56,6 +60,7 @@ class Version(NamedTuple):
     status: str
     turn: int
     health: str
+    updated_us: int
 
     @property
     def pid(self) -> int | None:

@@ -14,6 +14,7 @@ REDIS_KINDS: Final = {
     "EVAL": "publish",
     "GET": "offset",
     "XRANGE": "range",
+    "XREVRANGE": "range",
     "XINFO": "state",
 }
 POSTGRES_KINDS: Final = {
@@ -21,6 +22,7 @@ POSTGRES_KINDS: Final = {
     b"pg_locks": "holder",
     b"UPDATE": "write",
     b"SELECT game_id": "load",
+    b"SELECT now()": "now",
     b"SELECT 1": "alive",
 }
 CANCEL_REQUEST: Final = 80877102
@@ -81,11 +83,11 @@ def end_of_reply(data: bytes, at: int) -> int | None:
     line = data.find(b"\r\n", at)
     if line < 0:
         return None
-    mark, end = data[at : at + 1], line + 2
-    if mark not in b"*$":
+    kind, end = data[at : at + 1], line + 2
+    if kind not in b"*$":
         return end
     size = int(data[at + 1 : line])
-    if mark == b"$":
+    if kind == b"$":
         end += max(size, -2) + 2 if size >= 0 else 0
         return end if end <= len(data) else None
     for _ in range(max(size, 0)):
@@ -140,15 +142,15 @@ class PostgresRequests:
         if not self._started:
             self._started = True
             return True
-        mark, body = message[:1], message[5:]
-        if mark == b"P":
+        kind, body = message[:1], message[5:]
+        if kind == b"P":
             name, query = body.split(b"\0", 2)[:2]
             self._kind = self._prepared[name] = kind_of(query)
-        elif mark == b"B":
+        elif kind == b"B":
             self._kind = self._prepared.get(body.split(b"\0", 2)[1], SESSION)
-        elif mark == b"Q":
+        elif kind == b"Q":
             self._kind = kind_of(body)
-        return mark in b"QSX"
+        return kind in b"QSX"
 
 
 def kind_of(query: bytes) -> str:

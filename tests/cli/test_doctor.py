@@ -22,7 +22,7 @@ from gmhealth.embedded import embedded_servers, prepare
 from gmhealth.errors import Unusable
 from tests import daemon
 from tests.cli.conftest import Run
-from tests.cli.world import LETTERS, MARK, OFFSET, STREAM, append, dump, event
+from tests.cli.world import LETTERS, OFFSET, RECORD, STREAM, append, dump, event
 from tests.contract.roles import READ, WRITE, limited_role
 from tests.daemon import ended
 from tests.eventually import eventually
@@ -99,7 +99,7 @@ def test_a_key_that_is_no_stream(look: Look, run: Run, redis_client: redis.Redis
     assert "checks failed" in result.stderr
 
 
-@pytest.mark.parametrize("key", [OFFSET, MARK])
+@pytest.mark.parametrize("key", [OFFSET, RECORD])
 def test_a_key_that_is_no_string(look: Look, redis_client: redis.Redis, key: str) -> None:
     redis_client.lpush(key, "x")
     assert look(code=6)[f"key {key}"][:2] == ("fail", "list")
@@ -134,6 +134,7 @@ def test_a_stream_that_is_gone(look: Look, redis_client: redis.Redis) -> None:
     redis_client.set(OFFSET, "5-0")
     found = look(code=6)
     assert (found["gap"][0], found["stream"][:2]) == ("fail", ("warning", "not there"))
+    assert "it is not known how many of its entries were unread" in found["gap"][1]
 
 
 def test_dead_letters_and_no_consumer_are_warnings(look: Look, redis_client: redis.Redis) -> None:
@@ -158,7 +159,7 @@ def acl_user(redis_client: redis.Redis, redis_url: str) -> Iterator[Callable[...
 
 
 NEEDED = [
-    "+xread", "+xrange", "+xrevrange", "+xlen", "+xinfo|stream", "+xadd", "+get", "+set", "+type", "+evalsha",
+    "+xread", "+xrange", "+xrevrange", "+xlen", "+xinfo|stream", "+xadd", "+xtrim", "+get", "+set", "+type", "+evalsha",
     "+script|load", "+eval", "+role", "+select", "+client|setname", "+info", "+time", "+hmget",
 ]  # fmt: skip
 
@@ -177,6 +178,7 @@ def test_a_redis_user_that_may_do_what_is_needed(
     ("missing", "told"),
     [
         ("+xadd", "XADD gm:lobby_events"),
+        ("+xtrim", "XTRIM gamemaster:journal:health_events"),
         ("+set", f"SET {OFFSET}"),
         ("+get", f"GET {OFFSET}"),
         ("+xread", f"XREAD {STREAM}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,16 @@ def test_a_lag_is_known_at_the_ends() -> None:
     assert known_lag(EntryId(2000, 0), FULL) == known_lag(EntryId(9999, 0), FULL) == Lag(0, exact=True)
     assert known_lag(EntryId(1500, 0), FULL) is None
     assert known_lag(EntryId(5, 0), StreamState()) == Lag(0, exact=True)
+
+
+@pytest.mark.parametrize(("entries_read", "lag"), [(1, 99), (60, 40), (99, 1)])
+def test_a_lag_in_the_middle_is_what_was_added_and_not_read(entries_read: int, lag: int) -> None:
+    assert known_lag(EntryId(1500, 0), FULL, entries_read) == Lag(lag, exact=True)
+
+
+@pytest.mark.parametrize("entries_read", [100, 101, 5000])
+def test_a_count_that_is_not_of_this_stream_tells_no_lag(entries_read: int) -> None:
+    assert known_lag(EntryId(1500, 0), FULL, entries_read) is None
 
 
 @given(st.integers(1000, 2000), st.integers(0, 100))

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 import redis
 
+from gmhealth.adapters.redis_reset import RedisReset
 from tests.cli.conftest import Run
-from tests.cli.world import MARK, OFFSET, append, event, last_id, snapshots
+from tests.cli.world import OFFSET, RECORD, append, event, last_id, put_record, snapshots
 from tests.eventually import eventually
 from tests.games import add_game, game
 
@@ -52,7 +53,7 @@ def test_back_it_runs_the_entries_again(
     assert game(pg, "game-a")[::2] == ("engine_unreachable", "oom")
     assert snapshots(redis_client) == sent * 2
     again = run("offset", "reset", "--to-start", "--yes").stdout
-    assert "the live consumer has followed: its commit " in again
+    assert "the live consumer has followed: " in again
 
 
 @pytest.mark.usefixtures("games", "live")
@@ -69,7 +70,7 @@ def test_forward_it_skips_what_is_unread(
         )
         eventually(lambda: pg.execute(waiting).fetchone() != (0,))
         skipped = append(redis_client, event("game-b", "probe_failed"))
-        redis_client.set(MARK, "before")
+        redis_client.set(RECORD, "before")
         view = run_json("offset", "reset", "--to-id", skipped, "--yes")
         assert (view["direction"], view["new"]["id"]) == ("forward", skipped)
     new = append(redis_client, event("game-b", "inspect_unhealthy"))
@@ -107,7 +108,7 @@ def test_a_replay_is_no_consumer_to_wait_for(
     run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[str | None] = []
-    monkeypatch.setattr("gmhealth.cli.offset_move._followed", lambda _, mark: waited.append(mark))
+    monkeypatch.setattr("gmhealth.cli.offset_move._followed", lambda _, last, __: waited.append(last))
     result = run("offset", "reset", "--to-end", "--yes")
     assert "none, a replay is running: the next consumer starts there" in result.stderr
     assert "has not followed" not in result.stderr
@@ -129,3 +130,47 @@ def test_it_says_when_nobody_follows(
     assert "a frozen consumer" in result.stderr
     assert "has not followed yet: look at gmhealth status" in result.stderr
     assert "has followed" not in result.stdout
+
+
+@pytest.mark.usefixtures("games")
+@pytest.mark.parametrize(("committed", "followed"), [("5-0", None), ("8-0", "host:7:ab"), ("9-0", "host:7:ab")])
+def test_only_a_commit_from_the_new_offset_on_is_a_sign_of_following(
+    run_json: Callable[..., Any],
+    redis_client: redis.Redis,
+    pg: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    committed: str,
+    followed: str | None,
+) -> None:
+    monkeypatch.setattr("gmhealth.cli.offset_move.FOLLOWS_WITHIN_S", 0.1)
+    for number in range(1, 10):
+        append(redis_client, event("game-a", "probe_failed"), f"{number}-0")
+    redis_client.set(OFFSET, "5-0")
+    put_record(redis_client, "5-0", n=1)
+    pg.execute("SET application_name = 'a consumer'")
+    pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
+
+    apply = RedisReset.apply
+
+    def apply_and_commit(*given: Any) -> bool:
+        done = apply(*given)
+        put_record(redis_client, committed, n=2)
+        return done
+
+    monkeypatch.setattr(RedisReset, "apply", apply_and_commit)
+    assert run_json("offset", "reset", "--to-id", "8-0", "--yes")["followed_by"] == followed
+
+
+@pytest.mark.usefixtures("games")
+def test_a_commit_while_a_person_makes_up_their_mind_is_no_sign_of_following(
+    run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle consumer renews its commit record once a minute."""
+    monkeypatch.setattr("gmhealth.cli.offset_move.FOLLOWS_WITHIN_S", 0.1)
+    last = append(redis_client, event("game-a", "probe_failed"))
+    redis_client.set(OFFSET, last)
+    put_record(redis_client, last, n=1)
+    pg.execute("SET application_name = 'a consumer'")
+    pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
+    monkeypatch.setattr("gmhealth.cli.offset_reset.confirm", lambda *_, **__: put_record(redis_client, last, n=2))
+    assert "has not followed yet" in run("offset", "reset", "--to-start", "--yes").stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import redis
 
 from gmhealth.cli import lag
 from tests.cli.conftest import Run
-from tests.cli.world import MARK, OFFSET, STREAM, append, event
+from tests.cli.world import OFFSET, RECORD, STREAM, append, event, put_record
 from tests.games import add_game
 
 EVENT = event("game-a", "probe_failed")
@@ -68,6 +69,60 @@ def test_a_long_lag_is_an_estimate_and_says_so(
     assert "about 9 entries" in run("offset", "show").stdout
 
 
+@pytest.mark.since_redis_7
+def test_a_long_lag_is_exact_where_the_consumer_has_counted(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "COUNTED", 3)
+    fill(redis_client, 11)
+    redis_client.set(OFFSET, "3000-0")
+    put_record(redis_client, "3000-0", entries_read=3)
+    view = run_json("offset", "show")["lag"]
+    assert (view["entries"], view["exact"]) == (8, True)
+    put_record(redis_client, "2000-0", entries_read=2)  # of an offset that was reset since
+    assert run_json("offset", "show")["lag"]["exact"] is False
+
+
+@pytest.mark.since_redis_7
+def test_what_was_read_and_then_trimmed_is_no_gap(run_json: Callable[..., Any], redis_client: redis.Redis) -> None:
+    fill(redis_client, 10)
+    redis_client.set(OFFSET, "4000-0")
+    put_record(redis_client, "4000-0", entries_read=4)
+    redis_client.xtrim(STREAM, maxlen=6, approximate=False)
+    view = run_json("offset", "show")
+    assert (view["gap"], view["lag"]["entries"]) == (None, 6)
+    redis_client.xtrim(STREAM, maxlen=4, approximate=False)
+    gap = run_json("offset", "show")["gap"]
+    assert (gap["kind"], gap["lost"], gap["exact"]) == ("trimmed", 2, True)
+
+
+def test_of_a_stream_that_is_gone_nobody_knows_what_was_unread(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis
+) -> None:
+    fill(redis_client, 3)
+    redis_client.set(OFFSET, "3000-0")
+    redis_client.delete(STREAM)
+    assert run_json("offset", "show")["lag"] == {"entries": None, "exact": False, "seconds": 0}
+    text = " ".join(run("offset", "show").stdout.split())
+    assert "lag unknown how many were unread: the stream is gone" in text
+    assert "gap the stream is gone; it is not known how many of its entries were unread" in text
+
+
+@pytest.mark.parametrize(("left", "shown"), [("3000-0", "3000-0"), (None, "no offset at all")])
+def test_a_rollback_of_redis_is_told_with_what_was_done(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, left: str | None, shown: str
+) -> None:
+    fill(redis_client, 3)
+    seconds, _ = redis_client.time()
+    noted = {"kind": "rolled_back", "at_ms": int(seconds) * 1000, "offset": "9000-0", "first_left": left}
+    redis_client.set("gamemaster:last_break:health_events", json.dumps(noted))
+    broken = run_json("offset", "show")["last_break"]
+    assert (broken["kind"], broken["offset"]["id"], broken["lost"]) == ("rolled_back", "9000-0", None)
+    assert broken["text"].startswith(f"Redis lost the last commits and went back to {shown}, as in a failover;")
+    assert "after 9000-0: Redis lost the last commits" in " ".join(run("status").stdout.split())
+    assert "Redis lost the last commits" in " ".join(run("doctor").stdout.split())
+
+
 def test_the_seconds_are_the_age_of_the_oldest_unread_entry(
     run_json: Callable[..., Any], redis_client: redis.Redis
 ) -> None:
@@ -117,12 +172,10 @@ def test_it_tells_the_last_reset_and_the_last_commit(
 ) -> None:
     run("offset", "reset", "--to-start", "--yes", "--reason", "INC-42")
     view = run_json("offset", "show")
-    mark = redis_client.get(MARK)
-    assert isinstance(mark, bytes)
-    assert view["last_commit_by"]
-    assert mark.decode().split()[1] == view["last_commit_by"]
-    redis_client.set(MARK, mark.replace(b"\t", b",another-host:7:ab#3\t"))
-    assert run_json("offset", "show")["last_commit_by"] == view["last_commit_by"], "the last one alone"
+    packed = redis_client.get(RECORD)
+    assert isinstance(packed, bytes)
+    record = json.loads(packed)
+    assert view["last_commit_by"] == f"{record['worker']}#{record['n']}"
     last = view["last_reset"]
     assert (last["old"], last["new"], last["reason"]) == (consumed[-1], "0-0", "INC-42")
     assert last["by"].startswith("operator@")
@@ -137,3 +190,14 @@ def test_an_offset_that_is_none_is_refused_with_the_way_out(run: Run, redis_clie
     assert "is no entry ID; nothing was changed" in result.stderr
     assert "gmhealth offset reset --to-id" in result.stderr
     assert "\x1b" not in result.output
+
+
+@pytest.mark.parametrize("command", [("status",), ("offset", "show"), ("doctor",)])
+def test_an_offset_whose_key_is_gone_is_where_the_last_commit_left_it(
+    run: Run, redis_client: redis.Redis, command: tuple[str, ...]
+) -> None:
+    fill(redis_client, 4)
+    put_record(redis_client, "3000-0", entries_read=3)
+    result = run(*command)
+    assert "3000-0" in result.stdout
+    assert "starts at the beginning" not in result.stdout

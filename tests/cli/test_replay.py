@@ -13,7 +13,7 @@ import redis
 
 from tests import incident
 from tests.cli.conftest import Run, live_consumer
-from tests.cli.world import LETTERS, LOBBY, MARK, OFFSET, STREAM, append, dump, event, last_id, snapshots
+from tests.cli.world import LETTERS, LOBBY, OFFSET, RECORD, STREAM, append, dump, event, last_id, snapshots
 from tests.games import add_game, game, games
 
 
@@ -235,11 +235,11 @@ def test_beside_a_live_consumer_it_refuses_names_it_and_the_reset_it_shows_does_
 
     last = last_id(redis_client).encode()
     eventually(lambda: redis_client.get(OFFSET) == last)
-    mark, sent = redis_client.get(MARK), snapshots(redis_client)
+    record, sent = redis_client.get(RECORD), snapshots(redis_client)
     result = run("replay", "--from-id", "3000-0", "--yes", code=4)
     assert "gmhealth consume" in result.stderr
     assert "nothing was changed" in result.stderr
-    assert (redis_client.get(MARK), snapshots(redis_client)) == (mark, sent)
+    assert (redis_client.get(RECORD), snapshots(redis_client)) == (record, sent)
 
     program, *words = shlex.split(result.stderr.partition("run the range itself: ")[2])
     assert (program, words) == ("gmhealth", ["offset", "reset", "--to-id", "2000-0"])

@@ -6,13 +6,11 @@ import shlex
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 import redis
 
-from gmhealth.adapters.postgres_rows import PostgresRows
 from tests import daemon, incident
 from tests.cli.conftest import Run
 from tests.cli.world import LOBBY, OFFSET, append, event, snapshots
@@ -80,8 +78,6 @@ def test_a_server_that_stays_away_ends_it_with_the_command_that_goes_on(
     result = run("replay", "--from-id", ids[0], *options, "--yes", code=5)
     assert "could not extend file" in result.stderr
     assert "2 of 5 entries are done; go on with:" in result.stderr
-    again = f"should another server take over from this one: gmhealth replay --from-id {ids[0]} --to-id {ids[4]}"
-    assert again in " ".join(result.stderr.split())
     resume = resume_command(result.stderr)
     assert resume[:5] == [
         "replay",
@@ -112,27 +108,6 @@ def test_a_game_id_in_the_command_that_goes_on_is_quoted(
         ["bash", "-c", f'gmhealth() {{ printf "%s\\0" "$@"; }}; {command}'], capture_output=True, check=True
     )
     assert odd in shown.stdout.decode().split("\0")
-
-
-def test_a_failover_under_it_has_all_of_it_run_again(
-    run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(1, 4):
-        add_game(pg, f"game-{number}")
-    ids = [append(redis_client, event(f"game-{number}", "container_oom")) for number in range(1, 4)]
-    write, timelines = PostgresRows.write, iter(["1/1", "1/2"])
-
-    def write_and_lose(self: PostgresRows, *given: Any) -> Any:
-        done = write(self, *given)
-        self.close()
-        return done
-
-    monkeypatch.setattr(PostgresRows, "write", write_and_lose)
-    monkeypatch.setattr(PostgresRows, "_current_timeline", lambda _: next(timelines))
-    monkeypatch.setenv("GMHEALTH_BATCH_SIZE", "1")
-    done = run("replay", "--from-id", ids[0], "--yes", code=1)
-    assert "PostgreSQL failed over meanwhile" in done.stderr
-    assert f"run all of it again: gmhealth replay --from-id {ids[0]} --to-id {ids[2]} --yes" in done.stderr
 
 
 def test_interrupted_while_it_plans_it_has_written_nothing(

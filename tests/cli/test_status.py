@@ -14,7 +14,7 @@ import redis
 
 from tests import daemon
 from tests.cli.conftest import Run, Terminal
-from tests.cli.world import LETTERS, MARK, OFFSET, append, event
+from tests.cli.world import LETTERS, OFFSET, RECORD, append, event
 from tests.eventually import eventually
 from tests.games import add_game
 
@@ -187,4 +187,4 @@ def test_watching_goes_on_while_a_server_is_away(
     result = run("status", "--watch", code=130)
     assert result.stdout.count("stopped  offset none") == 2
     assert "Redis could not be reached" in result.stderr
-    assert redis_client.exists(MARK) == 0
+    assert redis_client.exists(RECORD) == 0

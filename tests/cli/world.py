@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 import redis
 
+from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.entry import EntryId
 
 STREAM, LOBBY = "runtime:health_events", "gm:lobby_events"
 OFFSET = "gamemaster:stream_offsets:health_events"
-MARK = "gamemaster:commit_mark:health_events"
+RECORD = "gamemaster:commit_mark:health_events"
 LETTERS = "gamemaster:dead_letters:health_events"
 RETRIED = "gamemaster:dead_letters_retried:health_events"
 DROPPED = "gamemaster:dead_letters_dropped:health_events"
@@ -39,6 +40,12 @@ def append(client: redis.Redis, fields: Mapping[str, str | bytes], entry_id: str
     flat = [part for pair in fields.items() for part in pair]
     found: bytes = client.execute_command("XADD", STREAM, entry_id, *flat)
     return found.decode()
+
+
+def put_record(client: redis.Redis, offset: str, *, n: int = 1, entries_read: int | None = None) -> None:
+    """Leave the commit record of a consumer's `n`-th commit."""
+    at = "2026-11-23 03:00:00+00"
+    client.set(RECORD, CommitRecord(n, "host:7:ab", offset, entries_read, at, Server(), verified=True).pack())
 
 
 def snapshots(client: redis.Redis) -> list[tuple[str, str, str, str]]:

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from gmhealth.adapters.redis_ledger import RedisLedger
-from gmhealth.core.continuity import BREAKS, Break, EntriesLost, StreamBehind, StreamGone, StreamReplaced
+from gmhealth.core.continuity import BREAKS, Break, EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Unusable
 from tests.ledger_keys import KEYS
@@ -21,6 +21,8 @@ KEPT: list[Break] = [
     StreamReplaced(AT, EntryId(5, 0), 0),
     StreamReplaced(AT, None, 2),
     StreamGone(AT),
+    RolledBack(AT, EntryId(5, 0)),
+    RolledBack(AT, None),
 ]
 
 
@@ -57,6 +59,9 @@ DAMAGED: list[dict[str, object]] = [
     {**TRIMMED, "lost": {}},
     {**TRIMMED, "exact": "yes"},
     {**TRIMMED, "first_left": 5},
+    {**GONE, "kind": "rolled_back"},
+    {**GONE, "kind": "rolled_back", "first_left": "x"},
+    {**GONE, "kind": "rolled_back", "first_left": None, "lost": 1},
 ]
 
 

@@ -6,15 +6,18 @@ import pytest
 import redis
 
 from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.events import InvalidEntry, Reason, refused
 from gmhealth.core.packed_letter import Letter, unpack
 from gmhealth.worker.ports import Commit, Dropped
 from tests.ledger_keys import KEYS
 from tests.streams import raw_entries, text
 
+RECORD = CommitRecord(1, "worker", "", None, "2026-10-10 10:00:00+00", Server(), verified=False)
+
 
 def commit(ledger: RedisLedger, *bad: InvalidEntry) -> Commit:
-    return Commit(ledger.saved(), None, "worker#1", [], bad)
+    return Commit(ledger.saved(), True, RECORD, dead_letters=bad)
 
 
 @pytest.mark.parametrize(

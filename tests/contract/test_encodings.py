@@ -23,7 +23,9 @@ from tests.permissions.least import as_postgres_login
 from tests.servers import new_postgres_database
 from tests.streams import append
 
+SINCE = "2020-01-01 00:00:00+00"
 ROW = Row("running", 7, "")
+WRITTEN = Written("running", Row("engine_unreachable", 7, "oom"))
 
 
 def rows_over(dsn: str) -> PostgresRows:
@@ -32,6 +34,10 @@ def rows_over(dsn: str) -> PostgresRows:
         table="runtime_records",
         lock_name="offset",
     )
+
+
+def found(rows: PostgresRows, game_ids: list[str]) -> dict[str, Row]:
+    return {each.game_id: each.row for each in rows.find(game_ids)}
 
 
 @pytest.fixture(params=["SQL_ASCII", "LATIN1"])
@@ -56,12 +62,11 @@ def test_a_row_is_found_and_written_whatever_the_database_is_encoded_in(
 ) -> None:
     add_game(encoded, "game-ü")
     rows = rows_over(encoded_dsn)
-    assert rows.load(["game-ü"]) == {"game-ü": ROW}
+    assert found(rows, ["game-ü"]) == {"game-ü": ROW}
     assert rows.lock() is Lock.TAKEN
     assert str(rows.holder()).startswith("the writer, PostgreSQL session")
-    assert rows.write([NetEffect("game-ü", "engine_unreachable", Summary.OOM)]) == {
-        "game-ü": Written("running", Row("engine_unreachable", 7, "oom"))
-    }
+    effect = NetEffect("game-ü", "engine_unreachable", Summary.OOM)
+    assert rows.write([effect], SINCE).rows == {"game-ü": WRITTEN}
     assert game(encoded, "game-ü") == Game("engine_unreachable", 7, "oom")
     rows.close()
 
@@ -75,9 +80,9 @@ def test_a_game_that_the_database_cannot_name_has_no_row_and_the_others_have_the
     rows = rows_over(encoded_dsn)
     assert rows.lock() is Lock.TAKEN
     asked = ["日", *names[:5], "game-日", *names[5:], "本"]
-    assert rows.load(asked) == dict.fromkeys(names, ROW)
-    written = rows.write([NetEffect(name, "engine_unreachable", Summary.OOM) for name in sorted(asked)])
-    assert written == dict.fromkeys(names, Written("running", Row("engine_unreachable", 7, "oom")))
+    assert found(rows, asked) == dict.fromkeys(names, ROW)
+    effects = [NetEffect(name, "engine_unreachable", Summary.OOM) for name in sorted(asked)]
+    assert rows.write(effects, SINCE).rows == dict.fromkeys(names, WRITTEN)
     assert rows.lock() is Lock.HELD
     rows.close()
 
@@ -108,7 +113,7 @@ def test_no_place_makes_a_session_of_another_encoding(
         pg.execute(SQL("ALTER ROLE {} SET client_encoding = {}").format(Identifier(role), encoding))
     rows = rows_over(dsn)
     try:
-        assert rows.load(["日"]) == {"日": ROW}
+        assert found(rows, ["日"]) == {"日": ROW}
     finally:
         rows.close()
         pg.execute(SQL("DROP ROLE {}").format(Identifier(role)))

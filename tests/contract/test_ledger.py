@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha1
-from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
 from msgspec.structs import replace as changed
 
-from gmhealth.adapters import redis_ledger
+from gmhealth.adapters import redis_connection, redis_ledger
 from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.core.commit_record import CommitRecord, Server, unpack
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, refused
+from gmhealth.core.journal import Done, Line, Stored, pack_lines, pack_repairs, unpack_events, unpack_lines
+from gmhealth.core.plan import Row
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.core.tail import Tail
+from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import Unusable
 from gmhealth.worker.ports import Commit, Saved
 from tests.eventually import eventually
@@ -29,7 +31,28 @@ SNAPSHOTS = [
     Snapshot("game-b", 0, "running", "healthy", 1_790_000_000_002),
 ]
 BAD = refused((b"4-2", [b"game_id", b"", b"game_id", b"\xff\0"]), Reason.DUPLICATE_FIELD)
-COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", SNAPSHOTS, [BAD])
+RECORD = CommitRecord(
+    n=1,
+    worker="worker",
+    offset="5-1",
+    entries_read=12,
+    written_at="2026-10-10 10:00:00.000001+00",
+    server=Server("7300000000000000001", "00000001", "2026-10-01 00:00:00+00"),
+    verified=True,
+)
+NEXT = changed(RECORD, n=2)
+COMMIT = Commit(Saved(None), True, RECORD, EntryId(5, 1), SNAPSHOTS, [BAD], "consume")
+SAVED = Saved("5-1", RECORD.pack(), EntryId(5, 1), RECORD)
+"""What `COMMIT` leaves."""
+FIRST_FORM = b"0-5 name#12\ttail"
+"""A record of another version."""
+EMPTY = Commit(Saved(None), True, RECORD)
+ROW = Stored("game-a", Row("running", 7, "healthy"), RECORD.written_at, 1_790_000_000_000)
+LINES = [Line("game-a", "running", "healthy", "engine_unreachable", "running", "healthy", RECORD.written_at)]
+FULL = replace(COMMIT, journal=pack_repairs([ROW]), writes=pack_lines(LINES), games=1)
+TYPED = [KEYS.offset, KEYS.record, KEYS.snapshots, KEYS.dead_letters, KEYS.dropped, KEYS.journal, KEYS.writes]
+OLD = 300
+"""Entries that are to go: three nodes of a stream, as servers are set."""
 
 
 def sent(client: redis.Redis) -> list[list[bytes]]:
@@ -37,8 +60,19 @@ def sent(client: redis.Redis) -> list[list[bytes]]:
     return [fields for _, fields in raw_entries(client, KEYS.snapshots)]
 
 
+def fill(client: redis.Redis, stream: str, *ids: str) -> None:
+    pipeline = client.pipeline(transaction=False)
+    for entry_id in ids:
+        pipeline.execute_command("XADD", stream, entry_id, "a", entry_id)
+    pipeline.execute()
+
+
+def entry_ids(client: redis.Redis, stream: str) -> list[str]:
+    return [entry_id for entry_id, _ in raw_entries(client, stream)]
+
+
 def test_nothing_is_saved_at_first(ledger: RedisLedger) -> None:
-    assert ledger.saved() == Saved(None, None, START)
+    assert ledger.saved() == Saved(None, b"", START, None)
 
 
 @pytest.mark.parametrize(("text", "entry_id"), [("5", EntryId(5, 0)), ("5-0", EntryId(5, 0)), ("5-12", EntryId(5, 12))])
@@ -46,7 +80,7 @@ def test_the_offset_is_kept_as_it_is_written(
     ledger: RedisLedger, redis_client: redis.Redis, text: str, entry_id: EntryId
 ) -> None:
     redis_client.set(KEYS.offset, text)
-    assert ledger.saved() == Saved(text, None, entry_id)
+    assert ledger.saved() == Saved(text, b"", entry_id)
 
 
 @pytest.mark.parametrize("garbage", [b"latest", b"5-", b"-1", b"\xff\xfe", b"5-0\n", b"99999999999999999999"])
@@ -69,21 +103,21 @@ def test_an_empty_offset_is_not_taken_for_none(ledger: RedisLedger, redis_client
         ledger.saved()
 
 
-def test_a_replay_is_fenced_on_the_mark_alone(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+def test_a_replay_is_fenced_by_the_record_alone(ledger: RedisLedger, redis_client: redis.Redis) -> None:
     assert ledger.commit(COMMIT) is None
     fence = ledger.saved()
     redis_client.set(KEYS.offset, "7-0")
-    replay = Commit(fence, None, "replay#1", SNAPSHOTS, [], beside=True)
+    replay = Commit(fence, False, NEXT, snapshots=SNAPSHOTS, job="replay")
     assert ledger.commit(replay) is None
-    assert ledger.saved() == Saved("7-0", "replay#1", EntryId(7, 0), committed="5-1")
+    assert ledger.saved() == Saved("7-0", NEXT.pack(), EntryId(7, 0), NEXT)
     before = everything(redis_client)
-    assert ledger.commit(replace(replay, mark="replay#2")) == ledger.saved()
+    assert ledger.commit(replace(replay, record=changed(NEXT, n=3))) == ledger.saved()
     assert everything(redis_client) == before
 
 
-def test_a_commit_writes_snapshots_dead_letters_offset_and_mark(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+def test_a_commit_writes_snapshots_letters_offset_and_record(ledger: RedisLedger, redis_client: redis.Redis) -> None:
     assert ledger.commit(COMMIT) is None
-    assert ledger.saved() == Saved("5-1", "worker#1", EntryId(5, 1), committed="5-1")
+    assert ledger.saved() == SAVED
     assert sent(redis_client) == [
         [part.encode() for pair in snapshot.fields().items() for part in pair] for snapshot in SNAPSHOTS
     ]
@@ -104,42 +138,64 @@ def test_a_commit_writes_snapshots_dead_letters_offset_and_mark(ledger: RedisLed
 def test_a_commit_whose_fence_does_not_hold_writes_nothing(
     ledger: RedisLedger, redis_client: redis.Redis, stored: str | None, fence: str | None
 ) -> None:
-    redis_client.set(KEYS.mark, "another#9")
+    redis_client.set(KEYS.record, RECORD.pack())
     if stored is not None:
         redis_client.set(KEYS.offset, stored)
     before = everything(redis_client)
-    found = ledger.commit(replace(COMMIT, fence=Saved(fence, "another#9")))
-    assert found == Saved(stored, "another#9", EntryId.parse(stored or "0") or START)
-    assert everything(redis_client) == before
-
-
-def test_an_offset_that_came_back_is_not_the_one_that_was_read(ledger: RedisLedger, redis_client: redis.Redis) -> None:
-    """A commit that was held up on its way does not apply after others, though the offset is the same again."""
-    ledger.commit(COMMIT)
-    fence = ledger.saved()
-    ledger.commit(replace(COMMIT, mark="another#1", fence=fence, offset=EntryId(9, 0)))
-    redis_client.set(KEYS.offset, "5-1")
-    before = everything(redis_client)
-    assert ledger.commit(replace(COMMIT, mark="worker#2", fence=fence)) == ledger.saved()
+    found = ledger.commit(replace(FULL, fence=Saved(fence, RECORD.pack())))
+    assert found == Saved(stored, RECORD.pack(), EntryId.parse(stored or RECORD.offset) or START, RECORD)
     assert everything(redis_client) == before
 
 
 @pytest.mark.parametrize(
-    ("change", "committed"),
+    ("stored", "fence"),
     [
-        pytest.param({"offset": EntryId(6, 0)}, "6-0", id="a batch"),
-        pytest.param({"offset": None}, "7-7", id="a repair, after the offset was moved"),
-        pytest.param({"offset": None, "beside": True}, "5-1", id="a replay, which is none of the consumer's batches"),
+        pytest.param(NEXT.pack(), RECORD.pack(), id="another commit"),
+        pytest.param(NEXT.pack(), b"", id="a first commit"),
+        pytest.param(None, RECORD.pack(), id="deleted"),
+        pytest.param(RECORD.pack() + b" ", RECORD.pack(), id="one record, other bytes"),
+        pytest.param(FIRST_FORM, b"", id="of the first form"),
     ],
 )
-def test_the_offset_that_a_consumer_left_is_told_from_where_it_was_moved_to(
-    ledger: RedisLedger, redis_client: redis.Redis, change: dict[str, Any], committed: str
+@pytest.mark.parametrize("fences_offset", [True, False])
+def test_a_commit_after_another_record_writes_nothing(
+    ledger: RedisLedger, redis_client: redis.Redis, stored: bytes | None, fence: bytes, fences_offset: bool
 ) -> None:
+    redis_client.set(KEYS.offset, "5-0")
+    if stored is not None:
+        redis_client.set(KEYS.record, stored)
+    before = everything(redis_client)
+    found = ledger.commit(replace(FULL, fence=Saved("5-0", fence), fences_offset=fences_offset))
+    assert found == Saved("5-0", stored or b"", EntryId(5, 0), unpack(stored or b""))
+    assert everything(redis_client) == before
+
+
+@pytest.mark.parametrize("unreadable", [FIRST_FORM, b"name#12", b"{}", b"[" * 10_000, b"\xff\0", b" "])
+def test_a_record_that_cannot_be_read_is_none_and_fences_all_the_same(
+    ledger: RedisLedger, redis_client: redis.Redis, unreadable: bytes
+) -> None:
+    redis_client.set(KEYS.record, unreadable)
+    assert ledger.saved() == Saved(None, unreadable, START, None)
+    assert ledger.commit(COMMIT) == ledger.saved()
+    assert ledger.commit(replace(COMMIT, fence=ledger.saved())) is None
+    assert ledger.saved() == SAVED
+
+
+def test_an_offset_that_came_back_is_not_the_one_that_was_read(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    """A commit that arrives late does not apply after others, though the offset is the same again."""
     ledger.commit(COMMIT)
-    redis_client.set(KEYS.offset, "7-7")
-    assert (ledger.saved().text, ledger.saved().committed) == ("7-7", "5-1")
-    assert ledger.commit(replace(COMMIT, **{"fence": ledger.saved(), **change})) is None
-    assert ledger.saved().committed == committed
+    fence = ledger.saved()
+    ledger.commit(replace(COMMIT, record=changed(RECORD, worker="another"), fence=fence, offset=EntryId(9, 0)))
+    redis_client.set(KEYS.offset, "5-1")
+    before = everything(redis_client)
+    assert ledger.commit(replace(COMMIT, record=NEXT, fence=fence)) == ledger.saved()
+    assert everything(redis_client) == before
+
+
+def test_a_commit_without_an_offset_leaves_it(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    redis_client.set(KEYS.offset, "7")
+    assert ledger.commit(replace(COMMIT, fence=ledger.saved(), offset=None)) is None
+    assert ledger.saved() == Saved("7", RECORD.pack(), EntryId(7, 0), RECORD)
 
 
 @pytest.mark.parametrize("text", ["5", "5-0"])
@@ -149,28 +205,28 @@ def test_a_fence_holds_for_the_text_as_it_is_written(ledger: RedisLedger, redis_
     assert ledger.saved().text == "5-1"
 
 
-def test_the_mark_tells_which_commit_was_the_last_one_applied(ledger: RedisLedger) -> None:
+def test_the_record_names_the_last_commit_that_was_applied(ledger: RedisLedger) -> None:
     ledger.commit(COMMIT)
-    ledger.commit(replace(COMMIT, mark="worker#2"))  # its fence does not hold
-    assert ledger.saved().mark == "worker#1"
-    ledger.commit(replace(COMMIT, mark="worker#3", fence=ledger.saved(), snapshots=(), dead_letters=()))
-    assert ledger.saved().mark == "worker#3"
+    ledger.commit(replace(COMMIT, record=NEXT))  # its fence does not hold
+    assert ledger.saved().record == RECORD
+    ledger.commit(Commit(ledger.saved(), True, NEXT))
+    assert ledger.saved().record == NEXT
 
 
-@pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark, KEYS.snapshots, KEYS.dead_letters, KEYS.dropped])
-@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("key", TYPED)
+@pytest.mark.parametrize("fences_offset", [True, False])
 def test_a_key_of_another_type_leaves_nothing_written(
-    ledger: RedisLedger, redis_client: redis.Redis, key: str, beside: bool
+    ledger: RedisLedger, redis_client: redis.Redis, key: str, fences_offset: bool
 ) -> None:
     redis_client.rpush(key, "somebody else's")
     before = everything(redis_client)
     with pytest.raises(Unusable, match="WRONGTYPE") as caught:
-        ledger.commit(replace(COMMIT, beside=beside))
+        ledger.commit(replace(FULL, fences_offset=fences_offset))
     assert "names of the streams" in caught.value.hint
     assert everything(redis_client) == before
 
 
-@pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark])
+@pytest.mark.parametrize("key", [KEYS.offset, KEYS.record])
 def test_a_key_of_another_type_is_not_taken_for_a_missing_one(
     ledger: RedisLedger, redis_client: redis.Redis, key: str
 ) -> None:
@@ -239,8 +295,8 @@ def test_work_meanwhile_is_done_once_the_commit_has_left(
     ledger: RedisLedger, redis_client: redis.Redis, forget_script: Callable[[], None], known: bool
 ) -> None:
     if known:
-        ledger.commit(replace(COMMIT, offset=None, snapshots=(), dead_letters=(), mark="worker#0"))
-        redis_client.delete(KEYS.mark)
+        ledger.commit(EMPTY)
+        redis_client.delete(KEYS.record)
     else:
         forget_script()
     seen: list[int] = []
@@ -261,22 +317,162 @@ def test_what_is_raised_meanwhile_leaves_no_answer_behind(ledger: RedisLedger) -
 
     with pytest.raises(ZeroDivisionError):
         ledger.commit(COMMIT, meanwhile)
-    ledger.commit(replace(COMMIT, fence=ledger.saved(), mark="worker#2"))
-    assert ledger.saved().mark == "worker#2"
+    ledger.commit(replace(COMMIT, fence=ledger.saved(), record=NEXT))
+    assert ledger.saved().record == NEXT
 
 
-def test_the_tail_is_saved_by_a_batch_and_kept_by_a_replay(ledger: RedisLedger) -> None:
-    tail = Tail("7/00000001", EntryId(3, 1))
-    assert ledger.commit(replace(COMMIT, tail=tail)) is None
-    assert (ledger.saved().mark, ledger.saved().tail) == (COMMIT.mark, tail)
-    replay = Commit(ledger.saved(), None, "replay#1", [], [], Tail("7/00000002", EntryId(4, 0)), beside=True)
-    assert ledger.commit(replay) is None
-    assert (ledger.saved().mark, ledger.saved().tail) == ("replay#1", tail)
-    assert ledger.commit(replace(COMMIT, fence=ledger.saved(), mark="worker#2")) is None
-    assert ledger.saved().tail is None
+def test_a_commit_appends_what_it_did_and_what_it_wrote(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    assert ledger.commit(replace(FULL, record=changed(RECORD, n=2**63 - 1, worker="host:é"))) is None
+    ((_, fields),) = raw_entries(redis_client, KEYS.journal)
+    entry = dict(zip(fields[::2], fields[1::2], strict=True))
+    assert unpack_events(entry.pop(b"events")) == [Done("game-a", "repair", "running", "running", published=True)]
+    assert entry == {
+        b"n": b"%d" % (2**63 - 1),
+        b"worker": "host:é".encode(),
+        b"job": b"consume",
+        b"at": RECORD.written_at.encode(),
+    }
+    ((_, written),) = raw_entries(redis_client, KEYS.writes)
+    assert (written[0], unpack_lines(written[1])) == (b"lines", LINES)
 
 
-@pytest.mark.parametrize("tail", ["", "7/1", "7/1 ", "7/1 x", "\t\t"])
-def test_a_tail_that_cannot_be_read_is_none(ledger: RedisLedger, redis_client: redis.Redis, tail: str) -> None:
-    redis_client.set(KEYS.mark, f"5-1 a mark\t{tail}")
-    assert (ledger.saved().mark, ledger.saved().tail) == ("a mark", None)
+def test_an_empty_commit_appends_nothing(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    assert ledger.commit(EMPTY) is None
+    assert [*everything(redis_client)] == [KEYS.record.encode()]
+
+
+@pytest.mark.parametrize(
+    ("commit", "key"),
+    [(replace(EMPTY, journal=b"packed"), KEYS.journal), (replace(EMPTY, writes=b"packed"), KEYS.writes)],
+)
+def test_each_of_the_two_comes_without_the_other(
+    ledger: RedisLedger, redis_client: redis.Redis, commit: Commit, key: str
+) -> None:
+    assert ledger.commit(commit) is None
+    assert {*everything(redis_client)} == {KEYS.record.encode(), key.encode()}
+
+
+def test_a_refused_commit_appends_nothing(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    ledger.commit(FULL)
+    before = everything(redis_client)
+    assert ledger.commit(replace(FULL, record=NEXT)) == ledger.saved()
+    assert everything(redis_client) == before
+
+
+def test_writes_older_than_two_minutes_go(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    seconds, _ = redis_client.time()
+    now_ms = seconds * 1000
+    kept = [f"{now_ms - 100_000 + n}-0" for n in range(OLD)]
+    fill(redis_client, KEYS.writes, *(f"{now_ms - 130_000 + n}-0" for n in range(OLD)), *kept)
+    assert ledger.commit(FULL) is None
+    found = entry_ids(redis_client, KEYS.writes)
+    assert found[-OLD - 1 : -1] == kept
+    assert len(found) < OLD + OLD // 2, "but for some whose node holds later ones"
+
+
+@pytest.mark.parametrize(
+    ("games", "kept"),
+    [([1, 1, 1], 3), ([1, 1, 1, 499_997], 4), ([300_000, 499_999, 1], 2), ([1, 600_000], 1), ([600_000], 1)],
+)
+def test_the_writes_keep_to_their_bound_in_games(
+    ledger: RedisLedger, redis_client: redis.Redis, games: list[int], kept: int
+) -> None:
+    for number in games:
+        assert ledger.commit(replace(FULL, fence=ledger.saved(), games=number)) is None
+    found = raw_entries(redis_client, KEYS.writes)
+    assert len(found) == kept
+    assert found[-1][1][:2] == [b"lines", FULL.writes]
+
+
+def test_the_journal_loses_what_is_older_than_the_stream(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    fill(redis_client, KEYS.journal, *(f"{n}-0" for n in range(1, 1400)))
+    fill(redis_client, KEYS.source, "151-0", "2000-0")
+    assert ledger.commit(FULL) is None
+    first = EntryId.parse(entry_ids(redis_client, KEYS.journal)[0])
+    assert first is not None
+    assert 1 < first.ms <= 151
+
+
+def test_the_journal_keeps_a_thousand_whatever_the_stream_holds(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    fill(redis_client, KEYS.journal, *(f"{n}-0" for n in range(1, 1400)))
+    fill(redis_client, KEYS.source, "2000-0")
+    assert ledger.commit(FULL) is None
+    assert 1000 <= redis_client.xlen(KEYS.journal) < 1100
+
+
+@pytest.mark.parametrize(("before", "left"), [(999, 1000), (1000, 1001), (1099, 1000), (2499, 1000)])
+def test_a_journal_that_can_be_trimmed_exactly_keeps_its_last_thousand(
+    own_servers: EmbeddedServers, admin: redis.Redis, before: int, left: int
+) -> None:
+    admin.config_set("stream-node-max-entries", 1)
+    fill(admin, KEYS.journal, *(f"{n}-0" for n in range(1, before + 1)))
+    fill(admin, KEYS.source, f"{2**40}-0")
+    with redis_connection.connect(own_servers.redis_url) as client:
+        assert RedisLedger(client, KEYS, dead_letter_limit=100).commit(FULL) is None
+    assert entry_ids(admin, KEYS.journal)[:-1] == [f"{n}-0" for n in range(before - left + 2, before + 1)]
+
+
+def make_nothing(_: redis.Redis) -> None:
+    """No stream of health events at all."""
+
+
+def make_another_type(client: redis.Redis) -> None:
+    client.set(KEYS.source, "somebody else's")
+
+
+def empty(client: redis.Redis) -> None:
+    fill(client, KEYS.source, "2000-0")
+    client.xdel(KEYS.source, "2000-0")
+
+
+@pytest.mark.parametrize("make", [make_nothing, make_another_type, empty])
+def test_without_a_stream_to_go_by_the_journal_is_left_as_it_is(
+    ledger: RedisLedger, redis_client: redis.Redis, make: Callable[[redis.Redis], None]
+) -> None:
+    fill(redis_client, KEYS.journal, *(f"{n}-0" for n in range(1, 1400)))
+    make(redis_client)
+    assert ledger.commit(FULL) is None
+    assert redis_client.xlen(KEYS.journal) == 1400
+
+
+def test_a_user_who_may_not_trim_commits_all_the_same(own_servers: EmbeddedServers, admin: redis.Redis) -> None:
+    """Nothing may fail after the first write: the step would be left half done."""
+    fill(admin, KEYS.journal, *(f"{n}-0" for n in range(1, 1100)))
+    fill(admin, KEYS.source, "2000-0")
+    admin.execute_command("ACL", "SETUSER", "clerk", "reset", "on", ">right", "+@all", "-xtrim", "~*")
+    with redis_connection.connect(own_servers.redis_url.replace("unix://", "unix://clerk:right@")) as client:
+        assert RedisLedger(client, KEYS, dead_letter_limit=100).commit(FULL) is None
+    assert admin.xlen(KEYS.journal) == 1100
+    assert admin.xlen(KEYS.writes) == 1
+
+
+def test_no_writes_are_recent_at_first(ledger: RedisLedger) -> None:
+    assert ledger.recent_writes() == []
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+def test_recent_writes_are_those_of_the_last_minute_before_the_newest(
+    ledger: RedisLedger, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(redis_ledger, "PAGE", page)
+    recent = ["140000-0", "140000-1", "199999-3", "200000-0", "200000-7"]
+    fill(redis_client, KEYS.writes, "1-1", "139999-9", *recent)
+    assert ledger.recent_writes() == [each.encode() for each in recent]
+
+
+def test_the_first_minute_ever_is_recent(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    fill(redis_client, KEYS.writes, "1-1", "59999-0")
+    assert ledger.recent_writes() == [b"1-1", b"59999-0"]
+
+
+def test_recent_writes_are_what_was_committed(ledger: RedisLedger) -> None:
+    ledger.commit(FULL)
+    ledger.commit(replace(FULL, fence=ledger.saved(), writes=b"\xff\0"))
+    assert ledger.recent_writes() == [FULL.writes, b"\xff\0"]
+
+
+def test_writes_of_another_type_are_unusable(ledger: RedisLedger, redis_client: redis.Redis) -> None:
+    redis_client.set(KEYS.writes, "somebody else's")
+    with pytest.raises(Unusable, match="WRONGTYPE") as caught:
+        ledger.recent_writes()
+    assert "names of the streams" in caught.value.hint

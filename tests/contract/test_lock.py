@@ -1,4 +1,4 @@
-"""The writer's lock on a real server: one session holds it, for as long as it lives (design 3.4)."""
+"""The leader lock on a real server: one session holds it, for as long as it lives (design 3.4)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gmhealth.worker.ports import Lock
 from tests.eventually import eventually
 from tests.games import add_game, game
 
+SINCE = "2020-01-01 00:00:00+00"
 TERMINATE = """
 SELECT pid, pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 WHERE application_name = 'the writer' AND datname = current_database()
@@ -68,13 +69,15 @@ def test_another_offsets_lock_is_another_lock(rows: PostgresRows, pg: psycopg.Co
 
 
 USES: list[Callable[[PostgresRows], object]] = [
-    lambda rows: rows.load(["game-a"]),
-    lambda rows: rows.write([NetEffect("game-a", "engine_unreachable", Summary.OOM)]),
+    lambda rows: rows.find(["game-a"]),
+    lambda rows: rows.changed_since(SINCE, None, 10),
+    lambda rows: rows.now(),
+    lambda rows: rows.write([NetEffect("game-a", "engine_unreachable", Summary.OOM)], SINCE),
     lambda rows: rows.keep_alive(),
 ]
 
 
-@pytest.mark.parametrize("use", USES, ids=["load", "write", "keep_alive"])
+@pytest.mark.parametrize("use", USES, ids=["find", "changed_since", "now", "write", "keep_alive"])
 def test_who_loses_the_session_can_do_nothing_and_must_take_the_lock_again(
     rows: PostgresRows, pg: psycopg.Connection, use: Callable[[PostgresRows], object]
 ) -> None:
@@ -96,7 +99,7 @@ def test_who_was_standing_by_takes_over_from_a_session_that_died(
     pg.execute(TERMINATE)
     assert other_rows.lock() is Lock.TAKEN
     with pytest.raises(Unavailable):
-        rows.write([NetEffect("game-a", "engine_unreachable", Summary.OOM)])
+        rows.write([NetEffect("game-a", "engine_unreachable", Summary.OOM)], SINCE)
     assert rows.lock() is Lock.REFUSED
     assert game(pg).status == "running"
 
@@ -120,29 +123,3 @@ def test_keeping_alive_opens_no_session() -> None:
         raise AssertionError("connected")
 
     PostgresRows(refuse, table="runtime_records", lock_name="offset").keep_alive()
-
-
-def test_the_timeline_is_known_with_the_lock_whether_it_was_got_or_not(
-    rows: PostgresRows, other_rows: PostgresRows, pg: psycopg.Connection
-) -> None:
-    rows.lock()
-    other_rows.lock()
-    row = pg.execute(
-        "SELECT system_identifier || '/' || lpad(to_hex(timeline_id), 8, '0')"
-        " FROM pg_control_system(), pg_control_checkpoint()"
-    ).fetchone()
-    assert (rows.timeline, other_rows.timeline) == (*(row or ()), *(row or ()))
-    rows.close()
-    assert rows.timeline == ""
-
-
-def test_a_timeline_that_nobody_wants_is_not_asked_for(postgres_dsn: str) -> None:
-    rows = PostgresRows(
-        lambda: postgres_connection.connect(postgres_dsn, password=None, application_name="test"),
-        table="runtime_records",
-        lock_name="offset",
-        ask_timeline=False,
-    )
-    assert rows.lock() is Lock.TAKEN
-    assert rows.timeline == ""
-    rows.close()

@@ -23,6 +23,7 @@ from tests.contract.conftest import RowsWith
 from tests.eventually import eventually
 from tests.games import add_game, game
 
+SINCE = "2020-01-01 00:00:00+00"
 SWAP = [NetEffect("game-a", "engine_unreachable", Summary.OOM)]
 SWAPPED = {"game-a": Written("running", Row("engine_unreachable", 7, "oom"))}
 WAITING = """
@@ -43,14 +44,14 @@ def locked(postgres_dsn: str, pg: psycopg.Connection) -> Iterator[psycopg.Connec
 def test_a_row_that_stays_locked_may_be_let_go(rows_with: RowsWith, locked: psycopg.Connection) -> None:
     rows = rows_with("SET lock_timeout = '20ms'")
     with pytest.raises(Unavailable, match="PostgreSQL could not write rows: canceling statement due to lock timeout"):
-        rows.write(SWAP)
+        rows.write(SWAP, SINCE)
     locked.rollback()
-    assert rows.write(SWAP) == SWAPPED
+    assert rows.write(SWAP, SINCE).rows == SWAPPED
 
 
 def test_a_statement_that_takes_too_long_may_be_faster_later(rows_with: RowsWith, locked: psycopg.Connection) -> None:
     with pytest.raises(Unavailable, match="due to statement timeout"):
-        rows_with("SET statement_timeout = '20ms'").write(SWAP)
+        rows_with("SET statement_timeout = '20ms'").write(SWAP, SINCE)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_statement_that_is_broken_off_can_be_made_again(
 ) -> None:
     rows = rows_with("SET lock_timeout = 0; SET statement_timeout = 0")
     with ThreadPoolExecutor() as pool:
-        written = pool.submit(rows.write, SWAP)
+        written = pool.submit(rows.write, SWAP, SINCE)
         (pid,) = eventually(lambda: pg.execute(WAITING).fetchone() or ())
         pg.execute(f"SELECT {function}(%s)".encode(), [pid])
         with pytest.raises(Unavailable, match=words):
@@ -70,7 +71,7 @@ def test_a_statement_that_is_broken_off_can_be_made_again(
     locked.rollback()
     assert game(pg).status == "running"
     assert rows.lock() is Lock.TAKEN
-    assert rows.write(SWAP) == SWAPPED
+    assert rows.write(SWAP, SINCE).rows == SWAPPED
 
 
 def test_a_deadlock_is_resolved_by_trying_again(
@@ -84,7 +85,7 @@ def test_a_deadlock_is_resolved_by_trying_again(
     with ThreadPoolExecutor() as pool, psycopg.connect(postgres_dsn, application_name="test") as crossing:
         crossing.execute("SET deadlock_timeout = '1min'")
         crossing.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-c' FOR UPDATE")
-        written = pool.submit(rows.write, [replace(SWAP[0], game_id=f"game-{x}") for x in "abc"])
+        written = pool.submit(rows.write, [replace(SWAP[0], game_id=f"game-{x}") for x in "abc"], SINCE)
         eventually(lambda: len(pg.execute(WAITING).fetchall()) == 1)
         crossed = pool.submit(crossing.execute, "SELECT 1 FROM runtime_records WHERE game_id = 'game-a' FOR UPDATE")
         eventually(lambda: len(pg.execute(WAITING).fetchall()) == 2)
@@ -93,25 +94,25 @@ def test_a_deadlock_is_resolved_by_trying_again(
             written.result()
         crossed.result()
     assert game(pg).status == "running"
-    assert rows.write(SWAP) == SWAPPED
+    assert rows.write(SWAP, SINCE).rows == SWAPPED
 
 
 def test_a_server_that_became_a_standby_may_be_the_primary_again(rows_with: RowsWith, pg: psycopg.Connection) -> None:
     add_game(pg)
     with pytest.raises(Unavailable, match="read-only transaction"):
-        rows_with("SET default_transaction_read_only = on").write(SWAP)
+        rows_with("SET default_transaction_read_only = on").write(SWAP, SINCE)
 
 
 def test_a_server_that_takes_no_writes_is_not_connected_to(rows_with: RowsWith, pg: psycopg.Connection) -> None:
     pg.execute(f"ALTER DATABASE {pg.info.dbname} SET default_transaction_read_only = on".encode())
     with pytest.raises(Unavailable, match=r"PostgreSQL could not connect: .*read-only"):
-        rows_with().load(["game-a"])
+        rows_with().find(["game-a"])
 
 
 def test_a_session_that_was_ended_as_idle_can_be_opened_again(rows_with: RowsWith) -> None:
     rows = rows_with("SET idle_session_timeout = '1ms'")
     with pytest.raises(Unavailable, match=r"idle-session timeout|closed"):
-        eventually(lambda: rows.load([]))  # an empty table: until it raises
+        eventually(lambda: rows.find([]))  # an empty table: until it raises
 
 
 def test_a_column_of_another_type_is_read_by_a_new_session(rows_with: RowsWith, pg: psycopg.Connection) -> None:
@@ -120,13 +121,13 @@ def test_a_column_of_another_type_is_read_by_a_new_session(rows_with: RowsWith, 
     rows = rows_with()
     assert rows.lock() is Lock.TAKEN
     for _ in range(10):
-        rows.load(["game-a"])
+        rows.find(["game-a"])
     pg.execute("ALTER TABLE runtime_records ALTER current_turn TYPE bigint")
     with pytest.raises(Unavailable, match="cached plan must not change result type"):
-        rows.load(["game-a"])
-    assert rows.load(["game-a"]) == {"game-a": Row("running", 7, "")}
+        rows.find(["game-a"])
+    assert rows.find(["game-a"])[0].row == Row("running", 7, "")
     assert rows.lock() is Lock.TAKEN
-    assert rows.write(SWAP) == SWAPPED
+    assert rows.write(SWAP, SINCE).rows == SWAPPED
 
 
 def test_nobody_listening(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_a_server_that_keeps_silent_is_given_up(
     assert rows.lock() is Lock.TAKEN
     monkeypatch.setattr(postgres_connection, "ANSWER_S", 0.05)
     with pytest.raises(Unavailable, match=r"PostgreSQL could not write rows: no answer for 0.05 seconds"):
-        rows.write(SWAP)
+        rows.write(SWAP, SINCE)
     monkeypatch.undo()
     locked.rollback()
     eventually(lambda: rows.lock() is Lock.TAKEN)  # a new session: the old one is closed

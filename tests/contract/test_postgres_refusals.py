@@ -15,6 +15,7 @@ from gmhealth.errors import Unusable
 from tests.contract.conftest import RowsWith
 from tests.contract.roles import READ, as_role, limited_role
 
+SINCE = "2020-01-01 00:00:00+00"
 SWAP = [NetEffect("game-a", "engine_unreachable", Summary.OOM)]
 RETYPE = """
 ALTER TABLE runtime_records
@@ -35,7 +36,7 @@ def test_a_table_that_is_not_game_masters_stays_so(
 ) -> None:
     pg.execute(spoil.encode())
     with pytest.raises(Unusable, match=f"PostgreSQL refused to write rows: .*{words}") as caught:
-        rows_with().write(SWAP)
+        rows_with().write(SWAP, SINCE)
     assert hint in caught.value.hint
 
 
@@ -65,16 +66,16 @@ def test_a_key_that_others_may_read_stays_refused() -> None:
 
 def test_a_schema_that_is_not_there_stays_away(rows_with: RowsWith) -> None:
     with pytest.raises(Unusable, match=r'relation "nowhere.runtime_records" does not exist') as caught:
-        rows_with(table="nowhere.runtime_records").load(["game-a"])
+        rows_with(table="nowhere.runtime_records").find(["game-a"])
     assert "GMHEALTH_POSTGRES_TABLE" in caught.value.hint
 
 
 def test_what_is_not_granted_stays_forbidden(postgres_dsn: str, pg: psycopg.Connection) -> None:
     with limited_role(pg, READ) as role:
         rows = PostgresRows(lambda: as_role(postgres_dsn, role), table="runtime_records", lock_name="offset")
-        rows.load(["game-a"])
+        rows.find(["game-a"])
         with pytest.raises(Unusable, match=r"permission denied for table runtime_records \(SQLSTATE 42501\)") as caught:
-            rows.write(SWAP)
+            rows.write(SWAP, SINCE)
         assert "Permissions" in caught.value.hint
         rows.close()
 
@@ -96,17 +97,6 @@ def test_what_is_not_granted_stays_forbidden(postgres_dsn: str, pg: psycopg.Conn
 )
 def test_what_won_t_pass(error: type[psycopg.Error]) -> None:
     assert isinstance(translate(error("it happened"), "try"), Unusable)
-
-
-def test_a_service_that_tells_no_timeline_can_do_without(rows_with: RowsWith, pg: psycopg.Connection) -> None:
-    """Some have functions of their own in the place of those that they don't allow."""
-    refuse = "CREATE FUNCTION pg_walfile_name(pg_lsn) RETURNS text LANGUAGE plpgsql AS $$ {} $$"
-    pg.execute(refuse.format("BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = '0A000'; END").encode())
-    rows = rows_with("SET search_path = public, pg_catalog")
-    with pytest.raises(Unusable, match="refused to ask for its timeline: not here") as caught:
-        rows.lock()
-    assert "GMHEALTH_RERUN_SECONDS=0" in caught.value.hint
-    assert "GMHEALTH" not in translate(errors.FeatureNotSupported("not here"), "load rows").hint
 
 
 @pytest.mark.parametrize(

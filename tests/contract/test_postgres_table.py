@@ -25,6 +25,7 @@ from tests.eventually import eventually
 from tests.games import add_game
 from tests.permissions.least import as_postgres_login
 
+SINCE = "2020-01-01 00:00:00+00"
 SWAP = [NetEffect("game-a", "engine_unreachable", Summary.OOM)]
 KNOWN = sorted(
     {
@@ -61,7 +62,7 @@ def test_each_sqlstate_that_a_server_says_is_told_from_the_others(
     add_game(pg)
     pg.execute(RAISE.format(state).encode())
     with pytest.raises((Unavailable, Unusable), match=r"PostgreSQL (could not|refused to) write rows: .*") as caught:
-        rows_with().write(SWAP)
+        rows_with().write(SWAP, SINCE)
     assert isinstance(caught.value, Unavailable) == (state in MAY_PASS)
 
 
@@ -78,7 +79,7 @@ def test_two_that_cannot_be_put_in_order(rows_with: RowsWith, postgres_dsn: str,
     rows = rows_with("SET default_transaction_isolation = 'repeatable read'; SET lock_timeout = 0")
     with psycopg.connect(postgres_dsn) as other, ThreadPoolExecutor() as pool:
         other.execute("UPDATE runtime_records SET current_turn = 8")
-        written = pool.submit(rows.write, SWAP)
+        written = pool.submit(rows.write, SWAP, SINCE)
         eventually(lambda: pg.execute(WAITS).fetchone())
         other.commit()
         with pytest.raises(Unavailable, match="could not serialize access"):

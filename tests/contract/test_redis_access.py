@@ -7,11 +7,14 @@ import redis
 
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, Unusable
 from gmhealth.worker.ports import Commit, Saved
 from tests.canary import CANARY, shown
 from tests.ledger_keys import KEYS
+
+RECORD = CommitRecord(1, "worker", "", None, "2026-10-10 10:00:00+00", Server(), verified=False)
 
 
 def ledger_over(url: str, password: str | None = None) -> RedisLedger:
@@ -41,12 +44,12 @@ def test_what_the_access_list_forbids_stays_forbidden(
 
 
 def test_a_commit_that_the_access_list_forbids_is_unusable(own_servers: EmbeddedServers, admin: redis.Redis) -> None:
-    admin.execute_command("ACL", "SETUSER", "clerk", "reset", "on", ">right", "+@all", "~offset", "~mark")
+    admin.execute_command("ACL", "SETUSER", "clerk", "reset", "on", ">right", "+@all", "~offset", "~record")
     ledger = ledger_over(own_servers.redis_url.replace("unix://", "unix://clerk:right@"))
     with pytest.raises(Unusable, match="Redis refused to commit") as caught:
-        ledger.commit(Commit(Saved(None, None), None, "worker#1", [], []))
+        ledger.commit(Commit(Saved(None), True, RECORD))
     assert "ACL" in caught.value.hint
-    assert admin.exists(KEYS.offset, KEYS.mark) == 0
+    assert admin.exists(KEYS.offset, KEYS.record) == 0
 
 
 def test_a_server_that_wants_a_password_is_given_the_one_of_its_own_setting(
@@ -56,7 +59,7 @@ def test_a_server_that_wants_a_password_is_given_the_one_of_its_own_setting(
     with pytest.raises(Unusable, match=r"(?i)authentication required") as caught:
         ledger_over(own_servers.redis_url).saved()
     assert "GMHEALTH_REDIS_PASSWORD_FILE" in caught.value.hint
-    assert ledger_over(own_servers.redis_url, CANARY).saved() == Saved(None, None)
+    assert ledger_over(own_servers.redis_url, CANARY).saved() == Saved(None)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import redis
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_ledger import COMMIT_SCRIPT, RedisLedger
 from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
@@ -15,7 +16,8 @@ from gmhealth.worker.ports import Commit, Saved
 from tests.contract.doubles import losing_the_answer_to, saying
 from tests.ledger_keys import KEYS
 
-COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [])
+RECORD = CommitRecord(1, "worker", "5-1", None, "2026-10-10 10:00:00+00", Server(), verified=False)
+COMMIT = Commit(Saved(None), True, RECORD, EntryId(5, 1), [Snapshot("game-a", 7, "running", "healthy", 1)])
 
 
 def connected_to(port: int, database: str = "0") -> redis.Redis:
@@ -42,10 +44,10 @@ def test_a_late_answer_is_not_taken_for_the_answer_to_the_next_command(
         with pytest.raises(Unavailable, match=r"(?i)timeout"):
             stream.read(START, 10, 4000)
         redis_client.xadd("events", {"game_id": "game-a"})  # the broken-off read's answer, if anybody listened
-        assert ledger_over(client).saved() == Saved("7", None, EntryId(7, 0))
+        assert ledger_over(client).saved() == Saved("7", entry_id=EntryId(7, 0))
 
 
-def test_a_commit_whose_answer_is_lost_is_not_sent_again_and_left_its_mark(
+def test_a_commit_whose_answer_is_lost_is_not_sent_again_and_left_its_record(
     redis_url: str, redis_client: redis.Redis, ledger: RedisLedger
 ) -> None:
     redis_client.script_load(COMMIT_SCRIPT)  # or else the proxy cuts off the answer NOSCRIPT
@@ -54,7 +56,7 @@ def test_a_commit_whose_answer_is_lost_is_not_sent_again_and_left_its_mark(
         with pytest.raises(Unavailable):
             ledger_over(client).commit(COMMIT)
         assert redis_client.xlen(KEYS.snapshots) == 1
-        assert ledger_over(client).saved().mark == COMMIT.mark
+        assert ledger_over(client).saved().record == RECORD
 
 
 def test_what_does_not_talk_redis_won_t_learn_it() -> None:

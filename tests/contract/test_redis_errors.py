@@ -13,6 +13,7 @@ from redis import exceptions
 from gmhealth.adapters import redis_connection
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.embedded import EmbeddedServers
@@ -22,7 +23,8 @@ from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 from tests.servers import connect_redis
 
-COMMIT = Commit(Saved(None, None), EntryId(5, 1), "worker#1", [Snapshot("game-a", 7, "running", "healthy", 1)], [])
+RECORD = CommitRecord(1, "worker", "5-1", None, "2026-10-10 10:00:00+00", Server(), verified=False)
+COMMIT = Commit(Saved(None), True, RECORD, EntryId(5, 1), [Snapshot("game-a", 7, "running", "healthy", 1)])
 NOBODY = ("127.0.0.1", "1")  # a primary that is not there
 
 
@@ -73,7 +75,7 @@ def test_a_full_server_still_gives_the_offset_and_takes_the_commit_later(own: re
     admin.config_set("maxmemory", 1)
     with pytest.raises(Unavailable):
         ledger_over(own).commit(COMMIT)
-    assert ledger_over(own).saved() == Saved(None, None)
+    assert ledger_over(own).saved() == Saved(None)
     admin.config_set("maxmemory", 0)
     assert ledger_over(own).commit(COMMIT) is None
 
@@ -84,7 +86,7 @@ def test_a_replica_is_refused_even_for_reading(own_servers: EmbeddedServers, adm
         with pytest.raises(Unavailable, match="this server is a slave, not the primary"):
             ledger_over(client).saved()
         admin.execute_command("REPLICAOF", "NO", "ONE")
-        assert ledger_over(client).saved() == Saved(None, None)
+        assert ledger_over(client).saved() == Saved(None)
 
 
 def test_after_a_failover_not_even_the_open_connection_reads_from_the_replica(

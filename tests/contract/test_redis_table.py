@@ -42,7 +42,7 @@ def test_a_server_that_loads_its_data_will_have_loaded_it(tmp_path: Path) -> Non
             eventually(lambda: ledger_over(own).saved() is None)  # until it raises
         assert caught.value.server == "Redis"
         assert reloaded.result() in (b"OK", True)
-        assert ledger_over(own).saved() == Saved(None, None)
+        assert ledger_over(own).saved() == Saved(None)
 
 
 def test_a_cluster_that_has_no_node_for_a_key_may_get_one(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_server_that_paused_its_clients_goes_on(
     admin.ping()  # answered when the pause is over
     monkeypatch.undo()
     with redis_connection.connect(own_servers.redis_url) as own:
-        assert ledger_over(own).saved() == Saved(None, None)
+        assert ledger_over(own).saved() == Saved(None)
 
 
 @pytest.mark.parametrize(("config", "cause"), [({"maxmemory": 1}, "OOM"), ({"min-replicas-to-write": 1}, "NOREPLICAS")])
@@ -89,7 +89,7 @@ def test_what_another_script_meets_may_pass_as_well(
 ) -> None:
     for name, value in config.items():
         admin.config_set(name, value)
-    reset = Reset(Saved(None, None), EntryId(1, 1), "me", "why", 1_790_000_000_000)
+    reset = Reset(Saved(None), EntryId(1, 1), "me", "why", 1_790_000_000_000)
     with redis_connection.connect(own_servers.redis_url) as own, pytest.raises(Unavailable) as caught:
         RedisReset(own, offset="offset", audit="audit").apply(reset)
     assert caught.value.cause in (cause, "OutOfMemory")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import psycopg
 import pytest
 
-from gmhealth.adapters import postgres_connection, postgres_rows
+from gmhealth.adapters import postgres_connection, postgres_writes
 from gmhealth.adapters.postgres_connection import Connection
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written, apply
 from gmhealth.core.status import Status
 from gmhealth.errors import Unusable
+from gmhealth.worker.ports import Wrote
 from tests.contract.roles import READ, WRITE, as_role, limited_role
 from tests.eventually import eventually
 from tests.games import Game, add_game, game, games
@@ -21,11 +23,16 @@ from tests.games import Game, add_game, game, games
 OURS = {"status", "engine_health", "updated_at"}
 
 
+SINCE = "2020-01-01 00:00:00+00"
 UNREACHABLE = Written("running", Row("engine_unreachable", 7, "oom"))
 
 
 def oom(game_id: str = "game-a") -> NetEffect:
     return NetEffect(game_id, "engine_unreachable", Summary.OOM)
+
+
+def found(rows: PostgresRows, game_ids: Collection[str]) -> dict[str, Row]:
+    return {each.game_id: each.row for each in rows.find(game_ids)}
 
 
 def whole_row(pg: psycopg.Connection) -> dict[str, Any]:
@@ -39,7 +46,7 @@ def test_loading_gives_the_rows_that_there_are(rows: PostgresRows, pg: psycopg.C
     add_game(pg, "game-a", status="stopped", turn=3, health="oom")
     add_game(pg, "game-ü '\"; --", status="running", turn=0)
     add_game(pg, "game-c")
-    assert rows.load({"game-a", "game-ü '\"; --", "game-nowhere"}) == {
+    assert found(rows, {"game-a", "game-ü '\"; --", "game-nowhere"}) == {
         "game-a": Row("stopped", 3, "oom"),
         "game-ü '\"; --": Row("running", 0, ""),
     }
@@ -59,7 +66,7 @@ def test_loading_thousands_is_one_query(
     monkeypatch.setattr(Connection, "execute", count)
     rows.lock()
     executed.clear()  # what comes with a new session
-    assert rows.load([*(f"game-{n}" for n in range(5000)), "game-a"]) == {"game-a": Row("running", 7, "")}
+    assert found(rows, [*(f"game-{n}" for n in range(5000)), "game-a"]) == {"game-a": Row("running", 7, "")}
     assert len(executed) == 1
 
 
@@ -70,7 +77,7 @@ STATUSES = (*Status, "a status that Game Master has added")
 def written(request: pytest.FixtureRequest, rows: PostgresRows, monkeypatch: pytest.MonkeyPatch) -> PostgresRows:
     """Rows over either form of the statement; a server before 18 has but one."""
     if "before" in request.param:
-        monkeypatch.setattr(postgres_rows, "RETURNS_OLD", 10**9)
+        monkeypatch.setattr(postgres_writes, "RETURNS_OLD", 10**9)
     return rows
 
 
@@ -83,8 +90,8 @@ def test_a_write_does_to_each_status_what_the_core_says(
         add_game(pg, f"game-{status}", status=status)
     effects = [NetEffect(f"game-{status}", target, Summary.OOM) for status in sorted(STATUSES)]
     expected = apply(effects, {f"game-{status}": Row(status, 7, "") for status in STATUSES})
-    assert written.write(effects) == expected
-    assert games(pg) == {game_id: Game(row.status, 7, "oom") for game_id, (_, row) in expected.items()}
+    assert written.write(effects, SINCE).rows == expected
+    assert games(pg) == {game_id: Game(row.status, 7, "oom") for game_id, (_, row, _) in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -96,14 +103,14 @@ def test_a_status_may_be_of_any_type_of_text(written: PostgresRows, pg: psycopg.
     pg.execute("ALTER TABLE runtime_records DROP CONSTRAINT runtime_records_status_check")
     pg.execute(f"ALTER TABLE runtime_records ALTER COLUMN status TYPE {type_} USING status::text::{type_}".encode())
     add_game(pg)
-    assert written.write([oom()]) == {"game-a": UNREACHABLE}
+    assert written.write([oom()], SINCE).rows == {"game-a": UNREACHABLE}
 
 
 def test_a_game_without_a_row_is_left_out_and_the_others_are_written(
     written: PostgresRows, pg: psycopg.Connection
 ) -> None:
     add_game(pg, "game-b")
-    assert written.write([oom("game-a"), oom("game-b"), oom("game-c")]) == {"game-b": UNREACHABLE}
+    assert written.write([oom("game-a"), oom("game-b"), oom("game-c")], SINCE).rows == {"game-b": UNREACHABLE}
 
 
 @pytest.mark.parametrize("column", ["status", "current_turn"])
@@ -114,8 +121,8 @@ def test_a_row_without_status_or_turn_is_not_touched(
     pg.execute(f"ALTER TABLE runtime_records ALTER COLUMN {column} DROP NOT NULL".encode())
     pg.execute(f"UPDATE runtime_records SET {column} = NULL".encode())
     before = whole_row(pg)
-    assert written.write([oom()]) == {}
-    assert written.load(["game-a"]) == {}
+    assert written.write([oom()], SINCE).rows == {}
+    assert found(written, ["game-a"]) == {}
     assert whole_row(pg) == before
 
 
@@ -126,14 +133,7 @@ def test_a_row_comes_back_as_a_trigger_before_it_has_stored_it(written: Postgres
         " $$ BEGIN NEW.status := OLD.status; NEW.engine_health := upper(NEW.engine_health); RETURN NEW; END $$;"
         " CREATE TRIGGER keep BEFORE UPDATE ON runtime_records FOR EACH ROW EXECUTE FUNCTION keep()"
     )
-    assert written.write([oom()]) == {"game-a": Written("running", Row("running", 7, "OOM"))}
-
-
-def test_updated_at_only_ever_grows(written: PostgresRows, pg: psycopg.Connection) -> None:
-    add_game(pg)
-    pg.execute("UPDATE runtime_records SET updated_at = '2999-01-01'")
-    written.write([oom()])
-    assert whole_row(pg)["updated_at"].startswith("2999-01-01T00:00:00.000001")
+    assert written.write([oom()], SINCE).rows == {"game-a": Written("running", Row("running", 7, "OOM"))}
 
 
 def test_all_of_a_write_is_one_transaction(written: PostgresRows, pg: psycopg.Connection) -> None:
@@ -141,7 +141,7 @@ def test_all_of_a_write_is_one_transaction(written: PostgresRows, pg: psycopg.Co
     add_game(pg, "game-b")
     pg.execute("ALTER TABLE runtime_records ADD CHECK (game_id = 'game-a' OR engine_health = '')")
     with pytest.raises(Unusable, match="violates check constraint"):
-        written.write([oom("game-a"), oom("game-b")])
+        written.write([oom("game-a"), oom("game-b")], SINCE)
     assert game(pg, "game-a") == Game("running", 7, "")
 
 
@@ -149,13 +149,13 @@ def test_nothing_to_write_needs_no_server() -> None:
     def refuse() -> Any:
         raise AssertionError("connected")
 
-    assert PostgresRows(refuse, table="runtime_records", lock_name="offset").write([]) == {}
+    assert PostgresRows(refuse, table="runtime_records", lock_name="offset").write([], SINCE) == Wrote("", {})
 
 
 def test_a_write_touches_our_columns_only(rows: PostgresRows, pg: psycopg.Connection) -> None:
     add_game(pg)
     before = whole_row(pg)
-    rows.write([oom()])
+    rows.write([oom()], SINCE)
     after = whole_row(pg)
     assert {name for name, value in after.items() if value != before[name]} == OURS
     assert after["updated_at"] > "2026"
@@ -171,8 +171,8 @@ def test_the_table_may_name_its_schema(postgres_dsn: str, pg: psycopg.Connection
         table="game master.runtime_records",
         lock_name="offset",
     )
-    assert rows.write([oom()]) == {"game-a": UNREACHABLE}
-    assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
+    assert rows.write([oom()], SINCE).rows == {"game-a": UNREACHABLE}
+    assert found(rows, ["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
     rows.close()
 
 
@@ -181,7 +181,7 @@ def test_grants_on_our_columns_are_enough(postgres_dsn: str, pg: psycopg.Connect
     with limited_role(pg, READ, WRITE) as role:
         rows = PostgresRows(lambda: as_role(postgres_dsn, role), table="runtime_records", lock_name="offset")
         rows.lock()
-        assert rows.write([oom()]) == {"game-a": UNREACHABLE}
+        assert rows.write([oom()], SINCE).rows == {"game-a": UNREACHABLE}
         rows.close()
 
 
@@ -193,9 +193,9 @@ def test_work_meanwhile_is_done_once_the_write_has_left(rows: PostgresRows, pg: 
         eventually(lambda: game(pg).engine_health == "oom")
         seen.append(game(pg))
 
-    assert rows.write([oom()], meanwhile) == {"game-a": UNREACHABLE}
+    assert rows.write([oom()], SINCE, meanwhile).rows == {"game-a": UNREACHABLE}
     assert seen == [Game("engine_unreachable", 7, "oom")]
-    assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
+    assert found(rows, ["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
     assert len(seen) == 1
 
 
@@ -208,7 +208,7 @@ def test_what_is_raised_meanwhile_comes_out_and_leaves_the_session_to_be_dropped
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        rows.write([oom()], meanwhile)
+        rows.write([oom()], SINCE, meanwhile)
     eventually(lambda: game(pg).engine_health == "oom")
     rows.close()
-    assert rows.load(["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}
+    assert found(rows, ["game-a"]) == {"game-a": Row("engine_unreachable", 7, "oom")}

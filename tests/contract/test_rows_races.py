@@ -11,13 +11,14 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from gmhealth.adapters import postgres_rows
+from gmhealth.adapters import postgres_writes
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written
 from tests.eventually import eventually
 from tests.games import Game, add_game, game
 
+SINCE = "2020-01-01 00:00:00+00"
 WAITS = """
 SELECT 1 FROM pg_stat_activity
 WHERE application_name = 'the writer' AND datname = current_database() AND wait_event_type = 'Lock'
@@ -50,7 +51,7 @@ def until_it_waits(pg: psycopg.Connection, written: Future[Any]) -> None:
 def _statement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either form of the statement; a server before 18 has but one."""
     if "before" in request.param:
-        monkeypatch.setattr(postgres_rows, "RETURNS_OLD", 10**9)
+        monkeypatch.setattr(postgres_writes, "RETURNS_OLD", 10**9)
 
 
 @pytest.mark.parametrize(
@@ -80,10 +81,10 @@ def test_a_row_that_changes_while_we_wait_for_it_is_written_as_it_then_is(
     default = SQL("ALTER DATABASE {} SET default_transaction_isolation = {}")
     pg.execute(default.format(Identifier(pg.info.dbname), isolation))
     game_master.execute(f"UPDATE runtime_records {statement}".encode())
-    written = pool.submit(rows.write, [swap()])
+    written = pool.submit(rows.write, [swap()], SINCE)
     until_it_waits(pg, written)
     game_master.commit()
-    assert written.result() == {"game-a": after}
+    assert written.result().rows == {"game-a": after}
     assert game(pg) == Game(after.row.status, after.row.current_turn, "oom")
 
 
@@ -92,10 +93,10 @@ def test_a_row_that_is_deleted_while_we_wait_for_it_is_left_out(
 ) -> None:
     add_game(pg)
     game_master.execute("DELETE FROM runtime_records")
-    written = pool.submit(rows.write, [swap()])
+    written = pool.submit(rows.write, [swap()], SINCE)
     until_it_waits(pg, written)
     game_master.commit()
-    assert written.result() == {}
+    assert written.result().rows == {}
 
 
 def test_a_change_that_is_rolled_back_does_not_count(
@@ -103,10 +104,10 @@ def test_a_change_that_is_rolled_back_does_not_count(
 ) -> None:
     add_game(pg)
     game_master.execute("UPDATE runtime_records SET status = 'stopped'")
-    written = pool.submit(rows.write, [swap()])
+    written = pool.submit(rows.write, [swap()], SINCE)
     until_it_waits(pg, written)
     game_master.rollback()
-    assert written.result() == {"game-a": Written("running", Row("engine_unreachable", 7, "oom"))}
+    assert written.result().rows == {"game-a": Written("running", Row("engine_unreachable", 7, "oom"))}
     assert game(pg).status == "engine_unreachable"
 
 
@@ -123,13 +124,13 @@ def test_rows_are_locked_in_game_id_order(
     if planned_on == "a tiny table":  # whose plan a session keeps for the grown one
         pg.execute("VACUUM ANALYZE runtime_records")
         for _ in range(10):
-            rows.write([swap(name) for name in names])
+            rows.write([swap(name) for name in names], SINCE)
     for name in reversed(names[:-1]):  # on disk in another order
         add_game(pg, name)
     if planned_on == "a large table":  # to analyze it has each session plan anew
         pg.execute("ANALYZE runtime_records")
     game_master.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-0500' FOR UPDATE")
-    written = pool.submit(rows.write, [swap(name) for name in names])
+    written = pool.submit(rows.write, [swap(name) for name in names], SINCE)
     until_it_waits(pg, written)
     free = pg.execute("SELECT game_id FROM runtime_records ORDER BY game_id FOR UPDATE SKIP LOCKED").fetchall()
     game_master.rollback()
@@ -139,8 +140,9 @@ def test_rows_are_locked_in_game_id_order(
 
 def test_no_lock_outlives_a_write(rows: PostgresRows, pg: psycopg.Connection) -> None:
     add_game(pg)
-    rows.load(["game-a"])
-    rows.write([swap()])
+    rows.find(["game-a"])
+    rows.changed_since("2010-01-01", None, 10)
+    rows.write([swap()], SINCE)
     assert pg.execute("SELECT game_id FROM runtime_records FOR UPDATE NOWAIT").fetchall() == [("game-a",)]
 
 
@@ -167,7 +169,7 @@ def swap_against(rows: PostgresRows, turns: Future[None], wanted: int) -> None:
     """Swap a game to and fro until that has been done often enough; most tries meet a turn's generation."""
     won, targets = 0, ["engine_unreachable", "running"]
     for _ in range(5_000):
-        written = rows.write([swap(target=targets[won % 2])])["game-a"]
+        written = rows.write([swap(target=targets[won % 2])], SINCE).rows["game-a"]
         won += written.before != written.row.status
         if won == wanted or turns.done():
             return

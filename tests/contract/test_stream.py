@@ -10,14 +10,16 @@ import redis
 
 from gmhealth.adapters import redis_stream
 from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, EntryId
 from gmhealth.errors import Unusable
-from gmhealth.worker.ports import Read
+from gmhealth.worker.ports import Read, Saved
 from tests.eventually import eventually
 from tests.ledger_keys import KEYS
 
 END = EntryId(2**64 - 1, 2**64 - 1)
+RECORD = CommitRecord(3, "worker", "7-0", None, "2026-10-10 10:00:00+00", Server(), verified=False)
 
 
 def add(client: redis.Redis, *ids: str) -> None:
@@ -84,9 +86,8 @@ def test_each_read_looks_at_the_saved_offset(
     stream: RedisStream, redis_client: redis.Redis, read: Callable[[RedisStream, EntryId, int], Read]
 ) -> None:
     redis_client.set(KEYS.offset, "7")
-    redis_client.set(KEYS.mark, "worker#3")
-    saved = read(stream, START, 10).saved
-    assert (saved.text, saved.mark, saved.entry_id) == ("7", "worker#3", EntryId(7, 0))
+    redis_client.set(KEYS.record, RECORD.pack())
+    assert read(stream, START, 10).saved == Saved("7", RECORD.pack(), EntryId(7, 0), RECORD)
 
 
 @either_read
@@ -115,8 +116,8 @@ def test_a_stream_of_another_type_is_unusable(
 
 
 @either_read
-@pytest.mark.parametrize("key", [KEYS.offset, KEYS.mark])
-def test_an_offset_or_mark_of_another_type_is_unusable(
+@pytest.mark.parametrize("key", [KEYS.offset, KEYS.record])
+def test_an_offset_or_record_of_another_type_is_unusable(
     stream: RedisStream, redis_client: redis.Redis, read: Callable[[RedisStream, EntryId, int], Read], key: str
 ) -> None:
     redis_client.rpush(key, "somebody else's")
@@ -131,6 +132,15 @@ def test_an_offset_that_is_no_entry_id_is_unusable(
     redis_client.set(KEYS.offset, "latest")
     with pytest.raises(Unusable, match="no entry ID"):
         read(stream, START, 10)
+
+
+@either_read
+def test_any_offset_will_do_for_who_does_not_go_by_it(
+    client: redis.Redis, redis_client: redis.Redis, read: Callable[[RedisStream, EntryId, int], Read]
+) -> None:
+    redis_client.set(KEYS.offset, "latest")
+    saved = read(RedisStream(client, "events", KEYS, any_offset=True), START, 10).saved
+    assert (saved, saved.is_readable) == (Saved("latest"), False)
 
 
 def test_an_appended_entry_is_read_as_it_was_given(stream: RedisStream) -> None:

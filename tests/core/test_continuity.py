@@ -44,6 +44,10 @@ def at(ms: int, count: int | None = None, *, read: bool = False, gone: bool = Fa
     return Place(EntryId(ms, 0), count, read, gone)
 
 
+def end(ms: int, count: int | None = None) -> Place:
+    return Place(EntryId(ms, 0), count, at_end=True)
+
+
 def lost(offset: int, first_left: int | None, number: int | None, *, exact: bool) -> EntriesLost:
     return EntriesLost(EntryId(offset, 0), None if first_left is None else EntryId(first_left, 0), number, exact)
 
@@ -64,30 +68,34 @@ NONE_LEFT = stream(11, 10, added=10)
         pytest.param(
             at(20, 9), WHOLE, (), (Place(), StreamBehind(EntryId(20, 0), EntryId(10, 0))), id="recreated, and behind"
         ),
-        pytest.param(at(10), WHOLE, (), (at(10, 10), None), id="at the end: from here on it is counted"),
-        pytest.param(at(10, 10), WHOLE, (), (at(10, 10), None), id="at the end, all counted"),
+        pytest.param(at(10), WHOLE, (), (end(10, 10), None), id="at the end: from here on it is counted"),
+        pytest.param(at(10, 10), WHOLE, (), (end(10, 10), None), id="at the end, all counted"),
         pytest.param(
-            at(10, 8), WHOLE, (), (at(10, 10), lost(10, None, 2, exact=True)), id="at the end, two were never read"
+            at(10, 8), WHOLE, (), (end(10, 10), lost(10, None, 2, exact=True)), id="at the end, two were never read"
         ),
         pytest.param(
             at(10, 10),
             replace(WHOLE, entries_added=12, last_generated=EntryId(12, 0)),
             (),
-            (at(12, 12), lost(10, None, 2, exact=True)),
+            (end(12, 12), lost(10, None, 2, exact=True)),
             id="the last two were deleted, older ones survive",
         ),
         pytest.param(
-            at(7, 7), NONE_LEFT, (), (at(10, 10), lost(7, None, 3, exact=True)), id="the rest was trimmed away, counted"
+            at(7, 7),
+            NONE_LEFT,
+            (),
+            (end(10, 10), lost(7, None, 3, exact=True)),
+            id="the rest was trimmed away, counted",
         ),
         pytest.param(
-            at(7), NONE_LEFT, (), (at(10, 10), lost(7, None, 10, exact=False)), id="trimmed away, not yet counted"
+            at(7), NONE_LEFT, (), (end(10, 10), lost(7, None, 10, exact=False)), id="trimmed away, not yet counted"
         ),
-        pytest.param(Place(), NONE_LEFT, (), (at(10, 10), None), id="trimmed away before we ever looked"),
+        pytest.param(Place(), NONE_LEFT, (), (end(10, 10), None), id="trimmed away before we ever looked"),
         pytest.param(
-            at(7), stream(11, 10, added=None), (), (at(10), lost(7, None, None, exact=False)), id="trimmed, Redis 6"
+            at(7), stream(11, 10, added=None), (), (end(10), lost(7, None, None, exact=False)), id="trimmed, Redis 6"
         ),
         pytest.param(
-            Place(), stream(4, 10, added=10), hand(4, 10), (Place(), None), id="from the start of what is left"
+            Place(), stream(4, 10, added=10), hand(4, 10), (Place(START, 3), None), id="from the start of what is left"
         ),
         pytest.param(
             at(3, 3),
@@ -194,7 +202,8 @@ NONE_LEFT = stream(11, 10, added=10)
 def test_each_verdict(
     place: Place, state: StreamState, read: list[Entry], expected: tuple[Place, Break | None]
 ) -> None:
-    assert examine(place, state, read) == expected
+    there = state.first is not None and state.last is not None and state.first <= place.offset <= state.last
+    assert examine(place, state, read, there=there) == expected
 
 
 REUSED = replace(stream(3, 60, added=4), length=4)
@@ -222,7 +231,22 @@ def test_what_a_new_stream_loses_before_it_is_read_is_counted() -> None:
     assert anew.anew
     assert examine(anew, trimmed, hand(5, 10), there=True) == (Place(START, 4), lost(0, 5, 2, exact=True))
     assert not Place().anew
-    assert examine(Place(), trimmed, hand(5, 10), there=True) == (Place(), None), "nobody knows what was there before"
+    first = examine(Place(), trimmed, hand(5, 10), there=True)
+    assert first == (Place(START, 4), None), "what was gone before anybody read is no loss"
+
+
+def test_a_stream_that_was_read_to_its_end_and_then_expired_is_no_loss() -> None:
+    at_the_end, _ = examine(at(10, 10), WHOLE, there=True)
+    assert examine(at_the_end, StreamState()) == (at(10, gone=True), None)
+    assert examine(at_the_end.past(hand(11, 11)), StreamState())[1] == StreamGone(EntryId(11, 0))
+
+
+@pytest.mark.parametrize("count", [4, 90])
+def test_while_the_offsets_own_entry_is_there_it_is_the_same_stream(count: int) -> None:
+    """Copied to another server with the same IDs: `entries-added` starts anew."""
+    copied = stream(9, 12, added=4)
+    assert examine(at(10, 90), copied, hand(11, 12), there=True) == (at(10), None)
+    assert examine(at(12, count), copied, there=True) == (end(12, 4), None)
 
 
 def test_a_place_moves_to_the_last_entry_and_counts_them_if_it_counts() -> None:

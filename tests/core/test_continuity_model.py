@@ -98,17 +98,17 @@ class Reader(RuleBasedStateMachine):
     def delete(self, at: int) -> None:
         self.stream.delete(at)
 
-    @rule()
-    def restart(self) -> None:
-        """All that is kept is the offset, and that it was an entry's."""
-        self.place = Place(self.place.offset, read=self.place.read, gone=self.place.gone)
+    @rule(counted=st.booleans())
+    def restart(self, counted: bool) -> None:
+        """All that is kept is the offset and how many entries were read, or it was moved."""
+        self.place = Place(self.place.offset, self.place.count if counted else None, gone=self.place.gone)
 
     @precondition(lambda self: self.place.offset > START)
     @rule()
     def vanish(self) -> None:
         """DEL; IDs being times, those of a later stream go on."""
         self.stream = Simulated(self.stream.last_generated)
-        expected = None if self.place.gone else StreamGone(self.place.offset)
+        expected = None if self.place.gone or self.place.at_end else StreamGone(self.place.offset)
         assert self.read() == expected
 
     @precondition(
@@ -153,7 +153,7 @@ class Reader(RuleBasedStateMachine):
         """One read as the worker makes it; before the stream is looked at, entries are added and trimmed."""
         after, stream, broken = self.place, self.stream, None
         ids = [entry_id for entry_id in stream.entries if entry_id > after.offset][:limit]
-        unbroken = not after.anew and (after.offset == START or after.offset in stream.entries)
+        unbroken = after.offset != START and after.offset in stream.entries
         stream.unread.difference_update(ids)
         if after == Place() and ids:
             stream.all_told()  # what went before anybody read is no loss

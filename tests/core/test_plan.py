@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 
 from gmhealth.core.events import EventType, HealthEvent
 from gmhealth.core.mapping import Summary
-from gmhealth.core.plan import NetEffect, Outcome, Row, Written, apply, fold, may_move, net_effects, plan_for
+from gmhealth.core.plan import NetEffect, Outcome, Row, Written, apply, fold, net_effects, plan_for
 from gmhealth.core.snapshot import Snapshot
 from tests.core.model import Consumer, RuntimeRecord, Store
 from tests.strategies import GAMES, cuts, event_lists, split, tables
@@ -33,7 +33,7 @@ def consumed(batches: Iterable[Events], rows: Rows) -> tuple[Rows, list[Snapshot
     for batch in batches:
         written = apply(net_effects(batch), rows)
         plan = fold(batch, written, emitted)
-        rows = {**rows, **{game_id: row for game_id, (_, row) in written.items()}}
+        rows = {**rows, **{game_id: row for game_id, (_, row, _) in written.items()}}
         emitted.update(plan.summaries)
         snapshots += plan.snapshots
     return rows, snapshots
@@ -72,9 +72,8 @@ def test_one_games_events_do_not_touch_another_game(stream: Events, rows: Rows, 
 def test_without_swaps_no_status_changes(stream: Events, rows: Rows) -> None:
     written = apply(net_effects(stream, swap=False), rows)
     plan = fold(stream, written, {}, swap=False)
-    assert all(before == row.status for before, row in written.values())
+    assert all(before == row.status for before, row, _ in written.values())
     assert all(snapshot.runtime_status == rows[snapshot.game_id].status for snapshot in plan.snapshots)
-    assert plan.moved == {}
 
 
 @given(event_lists, tables, st.integers(0, 24), st.integers(1, 3))
@@ -84,19 +83,11 @@ def test_running_a_suffix_again_ends_in_the_same_rows(stream: Events, rows: Rows
 
 
 @given(event_lists, tables)
-def test_who_runs_a_dead_ones_events_again_sees_each_status_that_they_have_moved(stream: Events, rows: Rows) -> None:
-    first = plan_for(stream, rows, {})
-    again = plan_for(stream, consumed([stream], rows)[0], {})
-    assert first.moved.keys() <= again.arrived.keys() & may_move(stream).keys()
-    assert again.moved.keys() <= again.arrived.keys()
-
-
-@given(event_lists, tables)
 def test_the_rows_are_written_as_the_fold_leaves_them(stream: Events, rows: Rows) -> None:
     # The net effect is reduced before any row is known; the fold goes event by event. Both come to the same.
     written = apply(net_effects(stream), rows)
     last = {step.event.game_id: step.status for step in fold(stream, written, {}).steps if step.event.game_id in rows}
-    assert {game_id: row.status for game_id, (_, row) in written.items()} == last
+    assert {game_id: row.status for game_id, (_, row, _) in written.items()} == last
 
 
 @given(event_lists)
@@ -110,6 +101,15 @@ def test_there_is_one_step_an_event_in_stream_order(stream: Events, rows: Rows) 
 
 
 @given(event_lists, tables)
+def test_each_step_begins_where_the_one_before_it_ended(stream: Events, rows: Rows) -> None:
+    status = {game_id: row.status for game_id, row in rows.items()}
+    for step in plan_for(stream, rows, {}).steps:
+        assert step.before == status.get(step.event.game_id, "")
+        assert (step.status != step.before) == (step.outcome is Outcome.SWAPPED)
+        status[step.event.game_id] = step.status
+
+
+@given(event_lists, tables)
 def test_the_inputs_are_left_as_they_are(stream: Events, rows: Rows) -> None:
     before, emitted = dict(rows), {"game-a": "oom"}
     plan_for(stream, rows, emitted)
@@ -119,7 +119,7 @@ def test_the_inputs_are_left_as_they_are(stream: Events, rows: Rows) -> None:
 def test_a_game_without_a_row_gives_a_step_and_nothing_else() -> None:
     plan = plan_for(events(OOM, FAILED), {}, {})
     assert [step.outcome for step in plan.steps] == [Outcome.NO_ROW, Outcome.NO_ROW]
-    assert (plan.snapshots, plan.summaries, plan.moved) == ([], {}, {})
+    assert (plan.snapshots, plan.summaries) == ([], {})
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,11 @@ def test_the_same_summary_is_said_once_and_a_transition_always() -> None:
     assert said == ["oom", "probe_failed", "healthy", "exited"]  # the first although it was said before: it swapped
 
 
-def test_a_game_that_was_moved_and_moved_back_is_told_of_both_and_its_row_was_not_moved() -> None:
+def test_a_game_that_was_moved_and_moved_back_is_published_twice() -> None:
     row = {"game-a": Row("running", 1, "healthy")}
     plan = plan_for(events(OOM, RECOVERED, STARTED), row, {})
     assert [step.outcome for step in plan.steps] == [Outcome.SWAPPED, Outcome.SWAPPED, Outcome.HEALTH_ONLY]
     assert [snapshot.runtime_status for snapshot in plan.snapshots] == ["engine_unreachable", "running"]
-    assert plan.moved == {}
 
 
 def test_the_last_swap_of_a_game_and_its_last_summary_are_its_net_effect() -> None:
@@ -171,5 +170,4 @@ def test_the_last_snapshot_shows_the_row_as_it_is_stored() -> None:
     plan = fold(events(FAILED, OOM, OOM), stored, {})
     shown = [(one.current_turn, one.runtime_status, one.engine_health_summary) for one in plan.snapshots]
     assert shown == [(9, "running", "probe_failed"), (9, "running", "OOM")]
-    assert plan.moved == {}
     assert plan.summaries == {"game-a": "oom"}, "what is debounced is what events say"

@@ -148,7 +148,7 @@ def test_an_offset_that_is_set_forward_skips_what_is_before_it(
     consume = gmhealth.start("consume")
     consume.says("consuming  offset=0-0")
     redis_client.set(OFFSET, "4102444800000-0")  # in the year 2100
-    consume.says("following  old=None new=4102444800000-0")
+    consume.says("following  old=0-0 new=4102444800000-0")
     for kind, entry_id in (("container_oom", "4102444800000-0"), ("probe_failed", "4102444800000-1")):
         fields = {"game_id": "game-a", "event_type": kind, "occurred_at_ms": "1"}
         append(redis_client, incident.STREAM, fields, entry_id)

@@ -83,8 +83,8 @@ def test_an_offset_that_is_no_entry_id_is_left_to_a_person(
         OFFSET,
         "gamemaster:commit_mark:health_events",
         "gamemaster:dead_letters:health_events",
+        "gamemaster:journal:health_events",
         "gm:lobby_events",
-        "runtime:health_events",
     ],
 )
 @pytest.mark.parametrize("once", [[], ["--once"]])
@@ -110,7 +110,8 @@ def test_a_table_that_is_not_there_is_no_reason_to_try_again(
     assert done.returncode == 1
     what, hint = done.stderr.splitlines()[-2:]
     assert (
-        what == 'gmhealth: PostgreSQL refused to write rows: relation "runtime_records" does not exist (SQLSTATE 42P01)'
+        what == "gmhealth: PostgreSQL refused to load changed rows:"
+        ' relation "runtime_records" does not exist (SQLSTATE 42P01)'
     )
     assert "GMHEALTH_POSTGRES_TABLE" in hint
     assert redis_client.exists(OFFSET) == 0

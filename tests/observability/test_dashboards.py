@@ -107,6 +107,7 @@ def test_prometheus_takes_the_rules() -> None:
     [
         ("gmhealth_entries_lost_total", "GmhealthEntriesLost"),
         ("gmhealth_stream_breaks_total", "GmhealthEntriesLost"),
+        ("gmhealth_offset_restores_total", "GmhealthOffsetRestored"),
         ("gmhealth_dead_letters_total", "GmhealthDeadLetters"),
         ("gmhealth_dead_letters_dropped_total", "GmhealthDeadLettersDropped"),
     ],

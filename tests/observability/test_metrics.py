@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
+from gmhealth.core.continuity import EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.events import EventType, InvalidEntry, Reason
 from gmhealth.observability import metrics
 from gmhealth.observability.exposition import registry
@@ -17,12 +17,12 @@ from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.metrics import METRICS, Figures, Metric
 from gmhealth.worker.events import (
     Active,
-    FailedOver,
     Idle,
     Notice,
     OffsetMoved,
+    OffsetRestored,
     Recovered,
-    RolledBack,
+    Settled,
     Standby,
     Waiting,
 )
@@ -129,11 +129,11 @@ def test_a_clock_ahead_of_ours_gives_no_negative_delay() -> None:
     [
         (Waiting("no answer", 1.0, 1), "gmhealth_failed_tries_total", 1),
         (Recovered(3), "gmhealth_reconnects_total", 1),
-        (OffsetMoved("2-0", "1-0", 4), "gmhealth_offset_moves_total", 1),
-        (RolledBack("2-0", "1-0", 4), "gmhealth_stream_breaks_total kind=rolled_back", 1),
-        (RolledBack("2-0", "1-0", 4), "gmhealth_snapshots_total result=repair", 4),
-        (FailedOver("7/00000002", LAST, LAST), "gmhealth_postgres_failovers_total", 1),
-        (OffsetMoved("2-0", "1-0", 4), "gmhealth_snapshots_total result=repair", 4),
+        (OffsetMoved("2-0", "1-0"), "gmhealth_offset_moves_total", 1),
+        (OffsetRestored(LAST), "gmhealth_offset_restores_total", 1),
+        (Settled(LAST, published=4, repaired=3), "gmhealth_snapshots_total result=repair", 4),
+        (Settled(LAST, published=4, repaired=3), "gmhealth_rows_repaired_total", 3),
+        (RolledBack(LAST, None), "gmhealth_stream_breaks_total kind=rolled_back", 1),
         (EntriesLost(LAST, None, 12, exact=True), "gmhealth_entries_lost_total", 12),
         (EntriesLost(LAST, None, None, exact=False), "gmhealth_stream_breaks_total kind=trimmed", 1),
         (StreamBehind(LAST, LAST), "gmhealth_stream_breaks_total kind=behind", 1),

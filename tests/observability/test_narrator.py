@@ -9,19 +9,19 @@ from typing import Any, get_args
 
 import pytest
 
-from gmhealth.core.continuity import EntriesLost, StreamBehind, StreamGone, StreamReplaced
+from gmhealth.core.continuity import EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.events import EventType, InvalidEntry, Reason
 from gmhealth.observability.logs import LOGGER
 from gmhealth.observability.narrator import narrate, narrate_trouble
 from gmhealth.worker.events import (
     Active,
     BatchDone,
-    FailedOver,
     Idle,
     Notice,
     OffsetMoved,
+    OffsetRestored,
     Recovered,
-    RolledBack,
+    Settled,
     Standby,
     Waiting,
 )
@@ -62,9 +62,11 @@ STATES: list[tuple[Notice, str]] = [
     (Standby("gmhealth on x"), "INFO"),
     (Recovered(3), "INFO"),
     (Waiting("no answer", 0.1, 1), "WARNING"),
-    (OffsetMoved("2-0", None, 1), "WARNING"),
-    (FailedOver("7/00000002", LAST, LAST), "WARNING"),
-    (RolledBack("2-0", "1-0", 1), "ERROR"),
+    (OffsetMoved("2-0", "1-0"), "WARNING"),
+    (OffsetRestored(LAST), "ERROR"),
+    (Settled(LAST, published=2, repaired=0), "INFO"),
+    (Settled(LAST, published=2, repaired=1), "WARNING"),
+    (RolledBack(LAST, None), "ERROR"),
     (EntriesLost(LAST, None, 5, exact=True), "ERROR"),
     (StreamBehind(LAST, LAST), "ERROR"),
     (StreamReplaced(LAST, None, 2), "ERROR"),
@@ -91,6 +93,17 @@ def test_every_notice_is_known(lines: Lines) -> None:
 def test_a_quiet_loop_is_quiet(lines: Lines) -> None:
     narrate(Idle(LAST))
     assert lines.records == []
+
+
+def test_settling_that_changed_nothing_is_quiet(lines: Lines) -> None:
+    narrate(Settled(LAST, published=0, repaired=0))
+    assert lines.above_debug() == []
+
+
+def test_what_settling_did_is_counted_in_its_line(lines: Lines) -> None:
+    narrate(Settled(LAST, published=3, repaired=1))
+    (message,) = (message for _, message in lines.above_debug())
+    assert lines.fields(message) == [{"offset": str(LAST), "published": 3, "repaired": 1}]
 
 
 def test_an_outage_is_told_ever_more_rarely(lines: Lines) -> None:
@@ -137,8 +150,8 @@ def test_the_details_cost_nothing_unless_they_are_wanted(lines: Lines) -> None:
 
 
 def test_messages_are_constant(lines: Lines) -> None:
-    narrate(OffsetMoved("2-0", "1-0", 1))
-    narrate(OffsetMoved("9-0", "8-0", 0))
+    narrate(OffsetMoved("2-0", "1-0"))
+    narrate(OffsetMoved("9-0", "8-0"))
     first, second = (record.msg for record in lines.records)
     assert first == second
 

@@ -10,7 +10,15 @@ import pytest
 import redis
 from psycopg import errors
 
+from gmhealth.adapters import redis_connection
+from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.adapters.redis_look import RedisLook
+from gmhealth.bootstrap import ledger_keys
+from gmhealth.core.commit_record import CommitRecord, Server
+from gmhealth.core.entry import EntryId
 from gmhealth.core.packed_letter import pack
+from gmhealth.settings import Settings
+from gmhealth.worker.ports import Commit, Saved
 from tests import incident
 from tests.e2e.conftest import Gmhealth
 from tests.eventually import eventually
@@ -21,6 +29,10 @@ from tests.servers import connect_redis
 OFFSET = "gamemaster:stream_offsets:health_events"
 DEAD = "gamemaster:dead_letters:health_events"
 LOBBY = "gm:lobby_events"
+JOURNAL = "gamemaster:journal:health_events"
+WRITES = "gamemaster:writes:health_events"
+RECORD = CommitRecord(1, "worker", "5-1", None, "2026-10-10 10:00:00+00", Server(), verified=False)
+COMMIT = Commit(Saved(None), True, RECORD, EntryId(5, 1), job="consume", journal=b"events", writes=b"lines", games=1)
 
 pytestmark = pytest.mark.since_redis_7  # the users' rules have selectors
 
@@ -78,6 +90,23 @@ def test_the_daemon_may_say_on_redis_that_it_waits_for_postgresql_and_a_reader_s
         )
         found = eventually(lambda: json.loads(reader.run("status", "-o", "json").stdout)["waiting"])
     assert (found["server"], found["cause"]) == ("PostgreSQL", "LockNotAvailable")
+
+
+@pytest.mark.parametrize("user", ["gmhealth-consume", "gmhealth-oncall"])
+def test_who_commits_may_keep_the_journal_and_trim_it(
+    user: str, redis_client: redis.Redis, redis_url: str, redis_names: dict[str, str]
+) -> None:
+    for n in range(1, 1100):
+        redis_client.xadd(JOURNAL, {"a": "b"}, id=f"{n}-0")
+    redis_client.xadd(incident.STREAM, {"a": "b"}, id="2000-0")
+    redis_client.xadd(WRITES, {"a": "b"}, id="1-0")
+    keys = ledger_keys(Settings())
+    with redis_connection.connect(as_redis_user(redis_url, redis_names[user])) as client:
+        assert RedisLook(client).refused(keys) == []
+        ledger = RedisLedger(client, keys, dead_letter_limit=10)
+        assert ledger.commit(COMMIT) is None
+        assert ledger.recent_writes() == [COMMIT.writes]
+    assert redis_client.xlen(JOURNAL) == 1000
 
 
 def test_those_on_call_can_do_everything(
@@ -165,6 +194,8 @@ COMMANDS = [
     ("DEL", OFFSET),
     ("DEL", LOBBY),
     ("XTRIM", LOBBY, "MAXLEN", "0"),
+    ("DEL", JOURNAL),
+    ("XDEL", WRITES, "1-1"),
     ("ACL", "LIST"),
     ("EVAL", "return redis.call('DEL', KEYS[1])", "1", OFFSET),
     ("EVAL", "return redis.call('XTRIM', ARGV[1], 'MAXLEN', '0')", "0", incident.STREAM),
@@ -173,6 +204,8 @@ OF_THE_DAEMON = [
     ("XADD", incident.STREAM, "*", "a", "b"),
     ("XRANGE", LOBBY, "-", "+"),
     ("XDEL", DEAD, "1-1"),
+    ("XRANGE", JOURNAL, "-", "+"),
+    ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'a', 'b')", "1", incident.STREAM),
     ("XADD", "gamemaster:offset_audit:health_events", "*", "a", "b"),
 ]
 OF_A_READER = [
@@ -180,6 +213,9 @@ OF_A_READER = [
     ("XADD", incident.STREAM, "*", "a", "b"),
     ("XADD", LOBBY, "*", "a", "b"),
     ("XADD", DEAD, "*", "a", "b"),
+    ("XADD", JOURNAL, "*", "a", "b"),
+    ("XADD", WRITES, "*", "a", "b"),
+    ("XTRIM", JOURNAL, "MAXLEN", "0"),
     ("SET", "gamemaster:last_break:health_events", "{}"),
     ("SET", "gamemaster:waiting:health_events", "x"),
     ("HSET", "gamemaster:dead_letters_retried:health_events", "a", "b"),
@@ -204,7 +240,7 @@ def test_a_redis_user_has_no_more(
     redis_client.xadd(incident.STREAM, {"a": "b"})
     with (
         connect_redis(as_redis_user(redis_url, redis_names[user])) as client,
-        pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|can.t run"),
+        pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|can.t (run|access)"),
     ):
         client.execute_command(*command)
     assert redis_client.xlen(incident.STREAM) == 1

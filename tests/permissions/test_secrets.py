@@ -98,9 +98,9 @@ def test_a_process_list_shows_none(environ: dict[str, str], over: Over) -> None:
 
 
 CRASH = """
-from gmhealth import worker
+from gmhealth.worker import loop
 def crash(self, stop): raise RuntimeError("a bug")
-worker.Worker.run = crash
+loop.Worker.run = crash
 from gmhealth.__main__ import main
 main()
 """

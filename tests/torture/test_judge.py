@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import json, msgpack
+from msgspec.structs import replace as changed
 
 from gmhealth.core.entry import EntryId
-from scripts.torturing.effects import Fed, Sent, Step
+from gmhealth.core.journal import Line, pack_lines
+from scripts.torturing.contract import CommitRecord
+from scripts.torturing.effects import (
+    OFFSET,
+    RECORD,
+    Copied,
+    Deleted,
+    Effect,
+    Fed,
+    Fields,
+    Noted,
+    Sent,
+    Step,
+    Trimmed,
+    WentBack,
+)
+from scripts.torturing.history import Evidence
 from scripts.torturing.judge import Judge
 from scripts.torturing.proxy import Published
-from scripts.torturing.record import Evidence
 from scripts.torturing.reports import Violation
 from scripts.torturing.versions import Row, Version
 
 OURS, MASTER = "gmhealth consume host:7", "game-master"
-START = {"game-0000": Row("running", 1, ""), "game-0001": Row("running", 5, "")}
+ROWS = {"game-0000": Row("running", 1, ""), "game-0001": Row("running", 5, "")}
+RUNNING, UNREACHABLE, GENERATING = "running", "engine_unreachable", "generation_in_progress"
+LETTER = {b"letter": b"\x93\xc4\x032-0\xafgame_id_missing\x92\xc4\x05noise\xc4\x01!"}
+
+Done = tuple[str, str, str, str, bool]
 
 
 def event(at: int, game: int, kind: str) -> Fed:
@@ -24,51 +45,117 @@ def event(at: int, game: int, kind: str) -> Fed:
     return Fed(EntryId(at, 0), tuple(parts))
 
 
-def version(n: int, at: float, game: int, old: str, new: str, turn: int, health: str, by: str = OURS) -> Version:
-    return Version(n, at, f"game-{game:04}", by, old, turn, new, turn, health)
+def version(n: int, game: int, old: str, new: str, turn: int, health: str, by: str = OURS) -> Version:
+    """The `n`-th change, made `n` seconds after 1970, as the row says as well."""
+    return Version(n, float(n), f"game-{game:04}", by, old, turn, new, turn, health, n * 10**6)
 
 
-def commit(number: int, offset: int | None, *sent: Sent, worker: str = "host:7:abc") -> Step:
-    return Step(f"{worker}#{number}", None if offset is None else EntryId(offset, 0), list(sent))
+def record(number: int, offset: int, second: int, *, worker: str = "host:7:abc", verified: bool = True) -> CommitRecord:
+    """`offset` 0: none is saved; it is then the so many-th entry, too."""
+    written_at = f"1970-01-01 00:00:{second:02}+00"
+    text = f"{offset}-0" if offset else ""
+    return CommitRecord(number, worker, text, offset, written_at, verified)
 
 
-X = Sent("game-0000", 1, "engine_unreachable", "exited", 1)
-S = Sent("game-0000", 1, "engine_unreachable", "healthy", 3)
-R = Sent("game-0000", 1, "running", "healthy", 4)
-MOVED = Sent("game-0001", 5, "generation_in_progress", "oom", 5)
-LETTER = {b"letter": b"\x93\xc4\x032-0\xafgame_id_missing\x92\xc4\x05noise\xc4\x01!"}
-UNREACHABLE = "engine_unreachable"
+def journal(*done: Done) -> Fields:
+    table, ids = [list(each[1:]) for each in done], "\0".join(each[0] for each in done)
+    return {b"events": msgpack.encode([table, list(range(len(done))), "", ids])}
+
+
+def writes(*versions: Version, target: str = "", events: bool = True) -> Fields:
+    return {b"lines": pack_lines(line(one, target, events=events) for one in versions)}
+
+
+def line(version: Version, target: str, *, events: bool) -> Line:
+    return Line(
+        game_id=version.game_id,
+        target=target,
+        summary=version.health if events else "",
+        before=version.old_status if events else version.status,
+        status=version.status,
+        engine_health=version.health,
+        updated_at=f"1970-01-01 00:00:{version.n:02}+00",
+    )
+
+
+X = Sent("game-0000", 1, UNREACHABLE, "exited", 1)
+S = Sent("game-0000", 1, UNREACHABLE, "healthy", 3)
+R = Sent("game-0000", 1, RUNNING, "healthy", 4)
+MOVED = Sent("game-0001", 5, GENERATING, "oom", 5)
+V1 = version(1, 0, RUNNING, UNREACHABLE, 1, "exited")
+V2 = version(2, 0, UNREACHABLE, UNREACHABLE, 1, "healthy")
+V3 = version(3, 0, UNREACHABLE, RUNNING, 1, "healthy")
+V4 = version(4, 1, RUNNING, GENERATING, 5, "", MASTER)
+V5 = version(5, 1, GENERATING, GENERATING, 5, "oom")
+DONE_5: Done = ("5-0", "conflict", GENERATING, GENERATING, True)
 
 
 def clean() -> Evidence:
-    """Four batches: a transition, a dead letter and a start, a recovery, and one that Game Master forestalled."""
-    second = commit(2, 3, S)
-    second.dead = [LETTER]
-    effects: list[Fed | Step] = [
+    """A settling and four batches.
+
+    A transition, a dead letter and a start, a recovery, and one that Game Master forestalled.
+    """
+    second = Step(record(3, 3, 2), EntryId(3, 0), [S], [LETTER], None, None, writes(V2))
+    second.journal = journal(("3-0", "health_only", UNREACHABLE, UNREACHABLE, True))
+    effects: list[Effect] = [
+        Step(record(1, 0, 0)),
         event(1, 0, "container_exited"),
-        commit(1, 1, X),
+        batch(record(2, 1, 1), [X], [("1-0", "swapped", RUNNING, UNREACHABLE, True)], V1, UNREACHABLE),
         Fed(EntryId(2, 0), (b"noise", b"!")),
         event(3, 0, "container_started"),
         second,
         event(4, 0, "probe_recovered"),
-        commit(3, 4, R),
+        batch(record(4, 4, 3), [R], [("4-0", "swapped", UNREACHABLE, RUNNING, True)], V3, RUNNING),
         event(5, 1, "container_oom"),
-        commit(4, 5, MOVED),
+        batch(record(5, 5, 5), [MOVED], [DONE_5], V5, UNREACHABLE),
     ]
-    versions = [
-        version(1, 1.0, 0, "running", UNREACHABLE, 1, "exited"),
-        version(2, 2.0, 0, UNREACHABLE, UNREACHABLE, 1, "healthy"),
-        version(3, 3.0, 0, UNREACHABLE, "running", 1, "healthy"),
-        version(4, 3.5, 1, "running", "generation_in_progress", 5, "", MASTER),
-        version(5, 4.0, 1, "generation_in_progress", "generation_in_progress", 5, "oom"),
+    rows = {"game-0000": Row(RUNNING, 1, "healthy"), "game-0001": Row(GENERATING, 5, "oom")}
+    return Evidence(effects, [V1, V2, V3, V4, V5], sent_at(effects), (), rows, 4)
+
+
+def batch(
+    committed: CommitRecord, sent: Sequence[Sent], done: Sequence[Done], written: Version, target: str = ""
+) -> Step:
+    """A batch that is about one game."""
+    offset = EntryId.parse(committed.offset)
+    return Step(committed, offset, list(sent), journal=journal(*done), writes=writes(written, target=target))
+
+
+def repair(committed: CommitRecord, *shown: Version) -> Step:
+    """Rows as they stand, without an event."""
+    sent = [Sent(one.game_id, one.turn, one.status, one.health, one.updated_us // 1000) for one in shown]
+    done = [(one.game_id, "repair", one.status, one.status, True) for one in shown]
+    return Step(committed, None, sent, journal=journal(*done), writes=writes(*shown, events=False))
+
+
+def sent_at(effects: Sequence[Effect]) -> list[Published]:
+    """Each commit leaves a tenth of a second after its rows were written; one without a batch half a second."""
+    steps = [effect for effect in effects if isinstance(effect, Step) and effect.record is not None]
+    return [
+        Published(step.record.written_us / 10**6 + (0.5 if step.offset is None else 0.1), (b"", packed(step.record)))
+        for step in steps
+        if step.record is not None
     ]
-    wire = [Published(number + 0.1, (b"", b"host:7:abc#%d" % number)) for number in range(1, 9)]
-    rows = {"game-0000": Row("running", 1, "healthy"), "game-0001": Row("generation_in_progress", 5, "oom")}
-    return Evidence(effects, versions, wire, (), rows, 4)
+
+
+def packed(committed: CommitRecord) -> bytes:
+    return json.encode(committed)
+
+
+def with_more(evidence: Evidence, *more: Effect, versions: Sequence[Version] = (), **changes: object) -> Evidence:
+    """Go on after `evidence`."""
+    effects = [*evidence.effects, *more]
+    found = replace(evidence, effects=effects, versions=[*evidence.versions, *versions], wire=sent_at(effects))
+    sent = sum(len(one.sent) for one in effects if isinstance(one, Step))
+    return replace(replace(found, lobby=sent), **changes)  # type: ignore[arg-type]
 
 
 def judged(evidence: Evidence) -> list[Violation]:
-    return Judge(START).judge(evidence)
+    return Judge(ROWS).judge(evidence)
+
+
+def rules(evidence: Evidence) -> set[str]:
+    return {violation.rule for violation in judged(evidence)}
 
 
 def with_step(evidence: Evidence, at: int, **changes: object) -> Evidence:
@@ -78,6 +165,13 @@ def with_step(evidence: Evidence, at: int, **changes: object) -> Evidence:
     effects[at] = replace(step, **changes)  # type: ignore[arg-type]
     sent = sum(len(one.sent) for one in effects if isinstance(one, Step))
     return replace(evidence, effects=effects, lobby=sent)
+
+
+def with_record(evidence: Evidence, at: int, **changes: object) -> Evidence:
+    step = list(evidence.effects)[at]
+    assert isinstance(step, Step)
+    assert step.record is not None
+    return with_more(with_step(evidence, at, record=changed(step.record, **changes)))
 
 
 def with_version(evidence: Evidence, n: int, **changes: object) -> Evidence:
@@ -90,11 +184,10 @@ def without_version(evidence: Evidence, n: int) -> Evidence:
 
 
 def test_a_writer_is_known_by_its_name_whatever_it_waits_for() -> None:
-    found = clean().versions[0]
-    assert found.pid == 7
-    assert found._replace(by=f"{OURS} !OOM 1795465060 3").pid == 7
-    assert found._replace(by="gmhealth second host:8").pid == 8
-    assert found._replace(by=MASTER).pid is None
+    assert V1.pid == 7
+    assert V1._replace(by=f"{OURS} !OOM 1795465060 3").pid == 7
+    assert V1._replace(by="gmhealth second host:8").pid == 8
+    assert V1._replace(by=MASTER).pid is None
 
 
 def test_a_clean_course_is_acquitted() -> None:
@@ -104,48 +197,133 @@ def test_a_clean_course_is_acquitted() -> None:
 @pytest.mark.parametrize(
     ("tamper", "rule"),
     [
-        pytest.param(lambda it: with_step(it, 1, sent=[]), "I3", id="a transition is not told"),
-        pytest.param(lambda it: with_step(it, 4, sent=[]), "D4", id="another summary is not told"),
-        pytest.param(lambda it: with_step(it, 4, sent=[X, S]), "I5", id="a snapshot is sent once more"),
-        pytest.param(lambda it: with_step(it, 4, sent=[S._replace(turn=2)]), "D5", id="a turn that never was"),
-        pytest.param(lambda it: with_step(it, 4, dead=[]), "I7", id="a dead letter is lost"),
-        pytest.param(lambda it: with_step(it, 4, dead=[LETTER, LETTER]), "I7", id="a dead letter comes twice"),
-        pytest.param(lambda it: with_step(it, 8, offset=EntryId(4, 0)), "I6", id="a commit goes nowhere"),
-        pytest.param(lambda it: with_version(it, 5, at=4.2), "I1", id="the offset passes what is written later"),
-        pytest.param(lambda it: with_step(it, 8, offset=None), "I1", id="drained, and the offset is behind"),
-        pytest.param(lambda it: with_step(it, 8, offset=None), "I5", id="a repair without a cause"),
-        pytest.param(lambda it: with_step(it, 1, mark=None), "I5", id="somebody else sends"),
+        pytest.param(lambda it: with_step(it, 2, sent=[]), "I3", id="a transition is not published"),
+        pytest.param(lambda it: with_step(it, 5, sent=[]), "D4", id="another summary is not published"),
+        pytest.param(lambda it: with_step(it, 5, sent=[X, S]), "I5", id="a snapshot is sent once more"),
+        pytest.param(lambda it: with_step(it, 5, sent=[S._replace(turn=2)]), "D5", id="a turn that never was"),
+        pytest.param(lambda it: with_step(it, 5, dead=[]), "I7", id="a dead letter is lost"),
+        pytest.param(lambda it: with_step(it, 5, dead=[LETTER, LETTER]), "I7", id="a dead letter comes twice"),
+        pytest.param(lambda it: with_step(it, 9, offset=EntryId(4, 0)), "I6", id="a commit goes nowhere"),
+        pytest.param(lambda it: with_version(it, 5, at=5.2), "I1", id="the offset passes what is written later"),
+        pytest.param(lambda it: with_step(it, 9, offset=None), "I1", id="drained, and the offset is behind"),
+        pytest.param(lambda it: with_step(it, 2, record=None), "I5", id="somebody else sends"),
+        pytest.param(lambda it: with_step(it, 0, dead=[LETTER]), "I7", id="a dead letter without a batch"),
         pytest.param(lambda it: replace(it, lobby=5), "I5", id="a snapshot that nobody committed"),
         pytest.param(lambda it: without_version(it, 5), "I1", id="the offset passes what was not written"),
         pytest.param(lambda it: with_version(it, 2, health="oom"), "I1", id="another summary is written"),
-        pytest.param(lambda it: with_version(it, 5, status="running"), "I4", id="another writer's status is overruled"),
+        pytest.param(lambda it: with_version(it, 5, status=RUNNING), "I4", id="another writer's status is overruled"),
         pytest.param(lambda it: with_version(it, 5, turn=6), "I4", id="another writer's turn is overruled"),
+        pytest.param(lambda it: with_version(it, 5, updated_us=3), "I3", id="a row is written as of an earlier time"),
+        pytest.param(lambda it: with_record(it, 9, n=4), "I5", id="a number comes twice"),
+        pytest.param(lambda it: with_record(it, 9, offset="4-0"), "I6", id="the record has another offset"),
+        pytest.param(lambda it: with_record(it, 9, entries_read=4), "I9", id="the record has miscounted"),
+        pytest.param(lambda it: with_record(it, 9, worker="host:7:x"), "I6", id="another process did not settle"),
+        pytest.param(lambda it: with_record(it, 0, verified=False), "I6", id="a batch before it was verified"),
+        pytest.param(lambda it: with_step(it, 9, journal=None), "journal", id="nothing is in the journal"),
+        pytest.param(lambda it: with_step(it, 9, writes=None), "journal", id="nothing is in the writes"),
         pytest.param(
-            lambda it: replace(it, rows={**it.rows, "game-0000": Row("running", 1, "oom")}), "I10", id="a row differs"
+            lambda it: replace(it, rows={**it.rows, "game-0000": Row(RUNNING, 1, "oom")}), "I10", id="a row differs"
         ),
+        pytest.param(lambda it: with_more(it, Step(record(6, 5, 5))), "I5", id="it settles without a cause"),
     ],
 )
 def test_what_is_wrong_is_noticed(tamper: Callable[[Evidence], Evidence], rule: str) -> None:
-    assert rule in {violation.rule for violation in judged(tamper(clean()))}
+    assert rule in rules(tamper(clean()))
 
 
-def test_a_crash_allows_what_was_said_to_be_said_again_and_nothing_else_does() -> None:
-    after = clean()
-    again = Sent("game-0000", 1, "running", "healthy", 6)
-    effects = [*after.effects, event(6, 0, "container_started"), commit(5, 6, again)]
-    versions = [*after.versions, version(6, 5.0, 0, "running", "running", 1, "healthy")]
-    after = replace(after, effects=effects, versions=versions, lobby=5)
-    assert [violation.rule for violation in judged(after)] == ["I5"]
-    assert judged(replace(after, disturbed=[4.5])) == []
+def test_only_after_it_settled_is_anything_published_again() -> None:
+    again = Sent("game-0000", 1, RUNNING, "healthy", 6)
+    written = version(8, 0, RUNNING, RUNNING, 1, "healthy")
+    done: Done = ("6-0", "health_only", RUNNING, RUNNING, True)
+    settled, fed = Step(record(6, 5, 5)), event(6, 0, "container_started")
+
+    after = with_more(clean(), fed, batch(record(6, 6, 8), [again], [done], written), versions=[written])
+    assert rules(after) == {"I5"}
+    last = batch(record(7, 6, 8), [again], [done], written)
+    after = with_more(clean(), settled, fed, last, versions=[written])
+    assert rules(after) == {"I5"}
+    assert rules(replace(after, disturbed=[5.3])) == set()
+    silent = with_step(replace(after, disturbed=[5.3]), 12, sent=[], journal=journal((*done[:4], False)))
+    assert rules(silent) == {"D4"}
 
 
-def test_an_operator_may_have_entries_run_again_and_the_rows_told_once_more() -> None:
-    again = Sent("game-0000", 1, "running", "healthy", 4)
-    repair = Sent("game-0000", 1, "running", "healthy", 3)
+def after_a_crash(*shown: Version) -> Evidence:
+    """Another process settles; the row of game 0 was written, and its batch was not committed."""
+    lost = version(6, 0, RUNNING, UNREACHABLE, 1, "exited")
+    again = version(9, 0, UNREACHABLE, UNREACHABLE, 1, "exited")
+    worker = "host:8:abc"
+    settled = repair(record(6, 5, 7, worker=worker), *shown)
+    done: Done = ("6-0", "conflict", UNREACHABLE, UNREACHABLE, True)
+    sent = Sent("game-0000", 1, UNREACHABLE, "exited", 6)
+    last = batch(record(7, 6, 9, worker=worker), [sent], [done], again, UNREACHABLE)
+    rows = {**clean().rows, "game-0000": Row(UNREACHABLE, 1, "exited")}
+    written = [lost, again._replace(by="gmhealth consume host:8")]
+    return with_more(clean(), event(6, 0, "container_exited"), settled, last, versions=written, rows=rows)
+
+
+def test_what_a_crash_left_unpublished_is_published_as_it_stands_and_nothing_else_is() -> None:
+    lost = version(6, 0, RUNNING, UNREACHABLE, 1, "exited")
+    assert judged(after_a_crash(lost)) == []
+    assert rules(after_a_crash()) == {"I3"}
+    assert rules(after_a_crash(lost, V5)) == {"I5"}
+    assert rules(after_a_crash(V3)) >= {"I5"}
+    assert rules(after_a_crash(lost._replace(updated_us=0))) >= {"D5"}
+
+
+def test_nothing_is_written_again_that_was_not_lost() -> None:
+    mended = version(8, 1, GENERATING, GENERATING, 5, "oom", "gmhealth consume host:8")
+    worker = "host:8:abc"
+    steps = [Step(record(6, 5, 5, worker=worker, verified=False)), repair(record(7, 5, 8, worker=worker), mended)]
+    assert rules(with_more(clean(), *steps, versions=[mended])) == {"I10"}
+
+
+def test_an_operator_may_have_entries_run_again() -> None:
     back = Step(offset=EntryId(4, 0), audit={b"old": b"5-0", b"new": b"4-0"})
-    told = Sent("game-0001", 5, "generation_in_progress", "oom", 5)
-    effects = [*clean().effects, back, commit(5, None, repair), commit(6, 5, told)]
-    versions = [*clean().versions, version(6, 5.5, 1, "generation_in_progress", "generation_in_progress", 5, "oom")]
-    found = replace(clean(), effects=effects, versions=versions, lobby=6)
-    assert judged(found) == []
-    assert [v.rule for v in judged(with_step(found, 10, sent=[again._replace(status="stopped")]))] == ["D5"]
+    written = version(8, 1, GENERATING, GENERATING, 5, "oom")
+    settled = Step(changed(record(6, 4, 6), entries_read=None))
+    last = batch(record(7, 5, 8), [MOVED], [DONE_5], written, UNREACHABLE)
+    assert judged(with_more(clean(), back, settled, last, versions=[written])) == []
+    assert rules(with_more(clean(), back, last, versions=[written])) == {"I6", "I5"}
+
+
+def test_a_key_that_was_deleted_is_made_again() -> None:
+    restored = Step(record(6, 5, 5), EntryId(5, 0))
+    assert judged(with_more(clean(), Deleted(OFFSET), restored)) == []
+    assert "I6" in rules(with_more(clean(), Deleted(OFFSET), Step(record(6, 5, 5))))
+    made = [Step(record(6, 5, 5, verified=False)), Step(record(7, 5, 5))]
+    assert judged(with_more(clean(), Deleted(RECORD), *made)) == []
+
+
+def test_what_was_trimmed_is_noted_once_and_counted() -> None:
+    lost = {"offset": "5-0", "first_left": "7-0", "lost": 1, "exact": True}
+    fed: list[Effect] = [event(6, 0, "container_exited"), event(7, 0, "probe_failed"), Trimmed(1)]
+    written = version(8, 0, RUNNING, RUNNING, 1, "probe_failed")
+    sent = Sent("game-0000", 1, RUNNING, "probe_failed", 7)
+    last = batch(record(6, 7, 8), [sent], [("7-0", "health_only", RUNNING, RUNNING, True)], written)
+    rows = {**clean().rows, "game-0000": Row(RUNNING, 1, "probe_failed")}
+
+    assert judged(with_more(clean(), *fed, Noted("trimmed", lost), last, versions=[written], rows=rows)) == []
+    assert rules(with_more(clean(), *fed, last, versions=[written], rows=rows)) == {"I9"}
+    wrong = Noted("trimmed", {**lost, "lost": 2})
+    assert rules(with_more(clean(), *fed, wrong, last, versions=[written], rows=rows)) == {"I9"}
+    assert rules(with_more(clean(), Noted("behind", {}))) == {"I9"}
+
+
+def test_what_redis_has_lost_is_published_again() -> None:
+    """Two commits are lost; the entries of both are there, as they were read before the copy was made."""
+    effects = list(clean().effects)
+    fed, commits = [effects[at] for at in (1, 3, 4, 6, 8)], [effects[at] for at in (2, 5, 7, 9)]
+    before = replace(clean(), effects=[effects[0], *fed, *commits[:2], Copied(1), *commits[2:], WentBack(1)])
+    settled = repair(record(6, 3, 7), V3, V5)
+    again = [version(8, 0, RUNNING, RUNNING, 1, "healthy"), version(9, 1, GENERATING, GENERATING, 5, "oom")]
+    done: Done = ("4-0", "conflict", RUNNING, RUNNING, True)
+    batches = [
+        batch(record(7, 4, 8), [R], [done], again[0], RUNNING),
+        batch(record(8, 5, 9), [MOVED], [DONE_5], again[1], UNREACHABLE),
+    ]
+    noted = Noted("rolled_back", {"offset": "5-0", "first_left": "3-0"})
+
+    assert judged(with_more(before, noted, settled, *batches, versions=again, lobby=6)) == []
+    assert rules(with_more(before, settled, *batches, versions=again, lobby=6)) == {"I9"}
+    silent = Step(record(6, 3, 7))
+    assert rules(with_more(before, noted, silent, *batches, versions=again, lobby=4)) >= {"I3"}

@@ -1,7 +1,4 @@
-"""The harness can fail: each known mutation of the protocol, applied to a copy of the package, is caught.
-
-The mutations are those that `tests/worker/test_protocol_model.py` names.
-"""
+"""The harness can fail: each known mutation of the protocol, applied to a copy of the package, is caught."""
 
 from __future__ import annotations
 
@@ -23,20 +20,26 @@ MOST_FAULTS = 120
 
 OFFSET_BEFORE_PUBLISH = (
     "adapters/redis_ledger.py",
-    "            reply = self._run(meanwhile, len(names), *names, *head, *letters)\n",
+    "            reply = self._run(meanwhile, len(names), *names, *arguments)\n",
     """
-            reply = self._run(meanwhile, len(names), *names, *head[:7], _packed(()), *head[8:])
-            if reply is None:
-                again = ("marked", "", commit.mark, "", *head[4:])
-                reply = self._run(nothing, len(names), *names, *again, *letters)
+            reply = self._run(meanwhile, len(names), *names, *arguments[:6], _packed(()), *arguments[7:])
+            if reply is None and commit.snapshots:
+                again = ("", "", commit.record.pack(), "", commit.record.pack(), *arguments[5:11], b"", b"", 0)
+                reply = self._run(nothing, len(names), *names, *again)
 """,
 )
 NO_FENCE = (
     "adapters/commit.lua",
-    "if mark ~= ARGV[3] or ARGV[1] == 'fenced' and saved ~= ARGV[2] then",
+    "if record ~= ARGV[3] or ARGV[1] == 'yes' and offset ~= ARGV[2] then",
     "if false then",
 )
-DEBOUNCE_KEPT = ("worker.py", "        if again:\n            self._forget(events)\n", "")
+DEBOUNCE_KEPT = ("worker/loop.py", "        self._writer.forget()\n", "")
+NOTHING_PUBLISHED = (
+    "worker/repair.py",
+    "        page = self._rows.changed_since(at, None, SLICE)\n",
+    "        page: Sequence[Stored] = ()\n",
+)
+NOT_DURABLE = ("adapters/postgres_rows.py", "SELECT set_config('synchronous_commit', 'on', false)", "SELECT '', '', ''")
 
 
 class Caught(Exception):
@@ -45,6 +48,7 @@ class Caught(Exception):
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__(violations[0].text)
         self.rules = {violation.rule for violation in violations}
+        self.add_note("\n".join(f"{rule}: {text}" for rule, text in violations))
 
 
 def mutated(into: Path, mutation: tuple[str, str, str]) -> Path:
@@ -60,9 +64,9 @@ def mutated(into: Path, mutation: tuple[str, str, str]) -> Path:
 def torture(package: Path, kinds: Sequence[Kind], directory: Path) -> None:
     """Raises `Caught` after the first run with a violation."""
 
-    def tell(told: Struck | Judged) -> None:
-        if isinstance(told, Judged) and told.violations:
-            raise Caught(told.violations)
+    def tell(done: Struck | Judged) -> None:
+        if isinstance(done, Judged) and done.violations:
+            raise Caught(done.violations)
 
     (directory / "evidence").mkdir()
     with site(directory / "servers") as servers:
@@ -85,14 +89,26 @@ BEFORE_PUBLISHING = {"wires": ("publish",), "sides": (Side.BEFORE,), "games": 3}
         pytest.param(
             NO_FENCE,
             named("offset reset back", "offset reset forward"),
-            {"I1", "I3", "I5", "I6", "I7", "D4"},  # what it passes unread is not written, told or kept, either
+            {"I1", "I3", "I5", "I6", "I7", "D4"},  # what it passes unread is not written, published or kept, either
             id="fence left out",
         ),
         pytest.param(
             DEBOUNCE_KEPT,
             named("connection cut, Redis", "Valkey full", "Valkey without replicas", **BEFORE_PUBLISHING),
-            {"I3"},
+            {"I3", "D4"},
             id="debounce entries kept on a repeated batch",
+        ),
+        pytest.param(
+            NOTHING_PUBLISHED,
+            named("kill -9", **BEFORE_PUBLISHING),
+            {"I3"},
+            id="settled without publishing what was written",
+        ),
+        pytest.param(
+            NOT_DURABLE,
+            named("PostgreSQL killed", wires=("publish",), sides=(Side.AFTER, Side.DELIVERED)),
+            {"I1"},
+            id="rows written with synchronous_commit off",
         ),
     ],
 )

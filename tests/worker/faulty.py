@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
 import redis
+from msgspec.structs import replace
 
 from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.core.commit_record import Server
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import EntryId
+from gmhealth.core.journal import Stored
 from gmhealth.core.outage import Outage
-from gmhealth.core.plan import NetEffect, Row, Written
+from gmhealth.core.plan import NetEffect
 from gmhealth.errors import Unavailable
-from gmhealth.worker.ports import Commit, Dropped, Ledger, Lock, Meanwhile, Read, Saved, Stream, nothing
+from gmhealth.worker.ports import Commit, Dropped, Ledger, Lock, Meanwhile, Read, Saved, Stream, Wrote, nothing
 
 T = TypeVar("T")
 
@@ -133,6 +136,9 @@ class FaultyLedger:
     def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
         return self._at.cross("ledger.commit", lambda: self._commit(commit, meanwhile), self._hang_up)
 
+    def recent_writes(self) -> Sequence[bytes]:
+        return self._at.cross("ledger.recent_writes", self._real.recent_writes, self._hang_up)
+
     def note(self, broken: Break, at_ms: int) -> None:
         return self._at.cross("ledger.note", lambda: self._real.note(broken, at_ms), self._hang_up)
 
@@ -165,8 +171,9 @@ class FaultyRows:
         self._believing = False
 
     @property
-    def timeline(self) -> str:
-        return f"{self._real.timeline}+{self._promotions()}" if self._real.timeline else ""
+    def server(self) -> Server:
+        server = self._real.server
+        return replace(server, timeline=f"{int(server.timeline or '1', 16) + self._promotions():08X}")
 
     def lock(self) -> Lock:
         return self._at.cross("rows.lock", self._lock, self._hang_up)
@@ -174,11 +181,20 @@ class FaultyRows:
     def holder(self) -> str | None:
         return self._at.cross("rows.holder", self._real.holder, self._hang_up)
 
-    def load(self, game_ids: Collection[str]) -> Mapping[str, Row]:
-        return self._at.cross("rows.load", lambda: self._real.load(game_ids), self._hang_up)
+    def close(self) -> None:
+        self._hang_up()
 
-    def write(self, effects: Sequence[NetEffect], meanwhile: Meanwhile = nothing) -> Mapping[str, Written]:
-        return self._at.cross("rows.write", lambda: self._real.write(effects, meanwhile), self._hang_up)
+    def now(self) -> str:
+        return self._at.cross("rows.now", self._real.now, self._hang_up)
+
+    def write(self, effects: Sequence[NetEffect], since: str, meanwhile: Meanwhile = nothing) -> Wrote:
+        return self._at.cross("rows.write", lambda: self._real.write(effects, since, meanwhile), self._hang_up)
+
+    def find(self, game_ids: Collection[str]) -> Sequence[Stored]:
+        return self._at.cross("rows.find", lambda: self._real.find(game_ids), self._hang_up)
+
+    def changed_since(self, at: str, after: Stored | None, limit: int) -> Sequence[Stored]:
+        return self._at.cross("rows.changed_since", lambda: self._real.changed_since(at, after, limit), self._hang_up)
 
     def tell(self, outage: Outage | None) -> None:
         self._real.tell(outage)

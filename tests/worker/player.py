@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gmhealth.errors import Unavailable
 from tests.worker import short_incident as incident
-from tests.worker.faulty import Boundaries, Crash, Fault, When
+from tests.worker.faulty import Boundaries, Crash
 from tests.worker.scene import Scene
 
 
@@ -17,11 +17,6 @@ class Call(NamedTuple):
     name: str
     before: int
     after: int
-
-
-def leaves_written(name: str, fault: Fault) -> bool:
-    """Whether a fault in this call leaves a batch whose rows are written and whose snapshots are not sent."""
-    return (name, fault.when) in (("rows.write", When.AFTER), ("ledger.commit", When.BEFORE))
 
 
 def play(scene: Scene, boundaries: Boundaries) -> None:

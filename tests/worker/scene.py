@@ -66,8 +66,9 @@ class Actor:
 
     def rest(self) -> None:
         """Step until there is nothing to do."""
-        self.worker.step()
-        while not self.at_rest():
+        reported = len(self.notices)
+        while not (self.at_rest() and len(self.notices) > reported):
+            reported = len(self.notices)
             self.worker.step()
 
     def die(self) -> None:
@@ -85,6 +86,7 @@ class Scene:
         self.applied: list[Commit] = []
         self.promotions = 0
         self.now_ms = 1_790_000_000_999
+        self.seconds = 0.0
         self._open = ExitStack()
         self.redis = self._open.enter_context(connect_redis(redis_url))
         self.redis.set_response_callback("XRANGE", lambda reply, **_: reply)
@@ -125,6 +127,7 @@ class Scene:
             observe=notices,
             name=f"{name} {next(self._names)}",
             clock_ms=lambda: self.now_ms,
+            clock=lambda: self.seconds,
             backoff=backoff,
             roll=lambda: 0.0,
         )
@@ -133,6 +136,15 @@ class Scene:
     def wait_until_alone(self) -> None:
         """Wait until the server has noticed that sessions ended, and has freed their locks."""
         eventually(self._alone)
+
+    def wait_until_alone_but_for(self, others: int) -> None:
+        """Wait until so many other sessions are left."""
+        eventually(lambda: self._others() == others)
+
+    def _others(self) -> int:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        row = self.pg.execute(count).fetchone()
+        return int(row[0]) if row else 0
 
     def _alone(self) -> bool:
         others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -70,7 +70,7 @@ def test_the_waits_begin_small_again_after_it_went_on(scene: Scene) -> None:
     fails = iter([True, True, False, True, False])
 
     def visit(crossing: Crossing) -> None:
-        if (crossing.name, crossing.when) == ("ledger.commit", When.BEFORE) and next(fails, False):
+        if (crossing.name, crossing.when) == ("rows.write", When.BEFORE) and next(fails, False):
             raise Unavailable("away")
 
     actor = scene.actor(Boundaries(visit=visit), job=replace(ONCE, batch_size=1))

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from gmhealth.core.commit_record import CommitRecord, unpack
+from gmhealth.core.entry import START, EntryId
+from gmhealth.core.journal import Done, unpack_events, unpack_lines
 from gmhealth.core.plan import Outcome
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.worker.events import Active, BatchDone, Idle, OffsetMoved
+from gmhealth.worker.events import Active, BatchDone, OffsetMoved, OffsetRestored, Settled
 from tests.games import Game, add_game, game
 from tests.ledger_keys import KEYS
-from tests.worker.faulty import Boundaries, Fault, When, once_before
-from tests.worker.scene import Scene
+from tests.worker.faulty import Boundaries, Crossing, When, once_before, raising
+from tests.worker.scene import Actor, Scene
 
 
-def away() -> None:
-    """A server cannot be reached."""
-    raise Unavailable("away")
+def record(scene: Scene) -> CommitRecord:
+    """The commit record."""
+    found = unpack(scene.redis.get(KEYS.record) or b"")
+    assert found is not None
+    return found
 
 
-def mark(scene: Scene) -> str:
-    """The mark of the last commit."""
-    return str(scene.redis.get(KEYS.mark), "utf-8").partition(" ")[2].partition("\t")[0]
+def batch(name: str) -> Callable[[Crossing], bool]:
+    """Whether a crossing is before a call of this name, once a batch was read."""
+    read = []
+
+    def is_it(crossing: Crossing) -> bool:
+        read.extend([1] * (crossing.name == "rows.write"))
+        return bool(read) and (crossing.name, crossing.when) == (name, When.BEFORE)
+
+    return is_it
+
+
+def before_its_commit(act: Callable[[], object]) -> Callable[[Crossing], None]:
+    """A visitor that acts once, right before a batch is committed."""
+    is_it, left = batch("ledger.commit"), [act]
+
+    def visit(crossing: Crossing) -> None:
+        if is_it(crossing) and left:
+            left.pop()()
+
+    return visit
+
+
+def settled(actor: Actor) -> list[Settled]:
+    """What was reported of settling."""
+    return [notice for notice in actor.notices if isinstance(notice, Settled)]
 
 
 def test_a_first_step_says_where_it_begins_and_does_a_batch(scene: Scene) -> None:
@@ -29,7 +58,8 @@ def test_a_first_step_says_where_it_begins_and_does_a_batch(scene: Scene) -> Non
     scene.event("5-0", "game-a", "container_oom", 77)
     actor = scene.actor()
     actor.worker.step()
-    active, done = actor.notices
+    settled, active, done = actor.notices
+    assert isinstance(settled, Settled)
     assert isinstance(active, Active)
     assert isinstance(done, BatchDone)
     assert (done.entries, str(done.last)) == (1, "5-0")
@@ -67,7 +97,7 @@ def test_a_batch_without_any_event_uses_the_session_as_well(scene: Scene) -> Non
     actor = scene.actor()
     actor.worker.step()
     names = actor.boundaries.names
-    assert names[names.index("stream.read") + 1 :] == ["rows.keep_alive", "ledger.commit"]
+    assert names[names.index("stream.read") + 1 :] == ["stream.state", "rows.keep_alive", "ledger.commit"]
     scene.append("2-0", "no", "event")
     scene.pg.execute(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -78,32 +108,36 @@ def test_a_batch_without_any_event_uses_the_session_as_well(scene: Scene) -> Non
     assert scene.offset() == "1-0"
 
 
-def test_a_moved_offset_wins_over_the_batch_in_hand(scene: Scene) -> None:
+def test_a_moved_offset_wins_over_the_batch_in_flight(scene: Scene) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom", 1)
     scene.event("2-0", "game-a", "container_started", 2)
 
     def interfere() -> None:
         scene.reset("2-0")
-        scene.pg.execute("UPDATE runtime_records SET status = 'stopped', current_turn = 9")
+        scene.pg.execute("UPDATE runtime_records SET status = 'stopped', current_turn = 9, updated_at = '2200-01-01Z'")
 
-    actor = scene.actor(Boundaries(visit=once_before("ledger.commit", interfere)))
-    actor.worker.step()
-    assert OffsetMoved(None, "2-0", owed=1) in actor.notices
+    actor = scene.actor(Boundaries(visit=before_its_commit(interfere)))
+    actor.rest()
+    assert OffsetMoved("0-0", "2-0") in actor.notices
     assert not [notice for notice in actor.notices if isinstance(notice, BatchDone)]
-    # The row as it is now, and the event that moved its status.
-    assert scene.snapshots() == [Snapshot("game-a", 9, "stopped", "healthy", 1)]
+    # The row as it is now, with its own time.
+    assert scene.snapshots() == [Snapshot("game-a", 9, "stopped", "healthy", 7258118400000)]
     assert scene.offset() == "2-0"
+    assert settled(actor)[-1] == Settled(EntryId(2, 0), published=1, repaired=0)
 
 
-def test_who_owes_nothing_tells_nothing_but_leaves_its_mark(scene: Scene) -> None:
+def test_settling_publishes_nothing_where_nothing_changed_and_leaves_a_record(scene: Scene) -> None:
     add_game(scene.pg, health="healthy")
-    scene.event("1-0", "game-a", "inspect_unhealthy")
-    actor = scene.actor(Boundaries(visit=once_before("ledger.commit", lambda: scene.reset("1-0"))))
-    actor.worker.step()
-    assert OffsetMoved(None, "1-0", owed=0) in actor.notices
+    actor = scene.actor()
+    actor.rest()
+    first = record(scene)
+    scene.reset("7-0")
+    actor.rest()
     assert scene.snapshots() == []
-    assert mark(scene) == "worker 1~2"
+    assert settled(actor) == [Settled(START, 0, 0), Settled(EntryId(7, 0), 0, 0)]
+    assert (record(scene).worker, record(scene).offset) == (first.worker, "7-0")
+    assert record(scene).n > first.n
 
 
 def test_a_moved_offset_clears_the_debounce(scene: Scene) -> None:
@@ -112,7 +146,6 @@ def test_a_moved_offset_clears_the_debounce(scene: Scene) -> None:
     actor = scene.actor()
     actor.rest()
     scene.reset("0-0")
-    actor.worker.step()
     actor.rest()
     assert [snapshot.occurred_at_ms for snapshot in scene.snapshots()] == [1, 1]
 
@@ -122,49 +155,115 @@ def test_an_idle_worker_follows_a_moved_offset(scene: Scene) -> None:
     scene.event("1-0", "game-a", "container_oom")
     actor = scene.actor()
     actor.rest()
-    actor.notices.clear()
     scene.reset("7-0")
-    actor.worker.step()
-    assert actor.notices == [OffsetMoved("1-0", "7-0", owed=0)]
-    assert mark(scene) == "worker 1~2"
+    actor.rest()
+    assert OffsetMoved("1-0", "7-0") in actor.notices
     scene.event("8-0", "game-a", "probe_recovered")
-    actor.worker.step()
+    actor.rest()
     assert (scene.offset(), game(scene.pg).status) == ("8-0", "running")
 
 
-def test_a_worker_that_waits_follows_before_it_repeats_its_batch(scene: Scene) -> None:
-    add_game(scene.pg)
-    scene.event("1-0", "game-a", "container_oom", 1)
-    actor = scene.actor(Boundaries(Fault(5, When.BEFORE, crash=False)))
-    with pytest.raises(Unavailable, match=r"call 5, ledger\.commit"):
-        actor.worker.step()
-    scene.reset("1-0")
-    actor.worker.step()
-    assert OffsetMoved(None, "1-0", owed=1) in actor.notices
-    assert scene.snapshots() == [Snapshot("game-a", 7, "engine_unreachable", "oom", 1)]
-
-
-def test_a_lost_answer_to_a_commit_is_no_reason_to_commit_again(scene: Scene) -> None:
+def test_a_lost_answer_publishes_a_games_last_state_once_more_at_most(scene: Scene) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom")
-    actor = scene.actor(Boundaries(Fault(5, When.AFTER, crash=False)))
-    with pytest.raises(Unavailable, match=r"call 5, ledger\.commit"):
-        actor.worker.step()
-    actor.notices.clear()
-    actor.worker.step()
-    assert [type(notice) for notice in actor.notices] == [BatchDone, Idle]
-    assert len(scene.applied) == len(scene.snapshots()) == 1
-
-
-def test_a_lost_answer_to_a_repair_is_no_reason_to_repair_again(scene: Scene) -> None:
-    add_game(scene.pg)
-    scene.event("1-0", "game-a", "container_oom")
-    reset = once_before("ledger.commit", lambda: scene.reset("1-0"))
-    actor = scene.actor(Boundaries(Fault(8, When.AFTER, crash=False), reset))
-    with pytest.raises(Unavailable, match=r"call 8, ledger\.commit"):
-        actor.worker.step()
+    actor = scene.actor(Boundaries(visit=raising(Unavailable("lost"), "rows.write", When.AFTER)))
+    with pytest.raises(Unavailable):
+        actor.rest()
     actor.rest()
+    shown = [(one.game_id, one.runtime_status, one.engine_health_summary) for one in scene.snapshots()]
+    assert shown == [("game-a", "engine_unreachable", "oom")] * 2
+    assert scene.snapshots()[-1].occurred_at_ms == 1000, "the event's own"
+
+
+def test_the_offsets_key_alone_vanishes(scene: Scene) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom")
+    actor = scene.actor()
+    actor.rest()
+    scene.redis.delete(KEYS.offset)
+    actor.rest()
+    assert OffsetRestored(EntryId(1, 0)) in actor.notices
+    assert scene.offset() == "1-0"
     assert len(scene.snapshots()) == 1
+    actor.die()
+    scene.wait_until_alone()
+    scene.redis.delete(KEYS.offset)
+    heir = scene.actor()
+    heir.rest()
+    assert OffsetRestored(EntryId(1, 0)) in heir.notices
+    assert (scene.offset(), len(scene.snapshots())) == ("1-0", 1)
+
+
+@pytest.mark.parametrize("held", [b"\xff\xfe", b"0-5 host:1:ab#12\t1/1 0-4", b"{}", b""])
+def test_a_record_that_cannot_be_read_is_made_anew(scene: Scene, held: bytes) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom")
+    actor = scene.actor()
+    actor.rest()
+    scene.redis.set(KEYS.record, held)
+    actor.rest()
+    assert record(scene).offset == "1-0"
+    assert len(scene.snapshots()) == 1
+    scene.event("2-0", "game-a", "probe_recovered")
+    actor.rest()
+    assert scene.offset() == "2-0"
+
+
+def test_a_record_is_renewed_once_a_minute(scene: Scene) -> None:
+    """Or who takes over after hours would publish every row that others have changed meanwhile."""
+    add_game(scene.pg, health="oom")
+    actor = scene.actor()
+    actor.rest()
+    first = record(scene)
+    scene.seconds += 59
+    actor.rest()
+    assert record(scene) == first
+    scene.pg.execute("UPDATE runtime_records SET status = 'stopped', updated_at = clock_timestamp()")
+    scene.seconds += 1
+    actor.rest()
+    assert (record(scene).n, record(scene).offset) == (first.n + 1, first.offset)
+    assert record(scene).written_at > first.written_at
+    actor.die()
+    scene.wait_until_alone()
+    scene.actor().rest()
+    assert scene.snapshots() == []
+
+
+@pytest.mark.since_redis_7
+def test_the_record_says_how_many_entries_were_read(scene: Scene) -> None:
+    add_game(scene.pg)
+    for number in range(1, 4):
+        scene.event(f"{number}-0", "game-a", "inspect_unhealthy")
+    actor = scene.actor()
+    actor.rest()
+    assert record(scene).entries_read == 3
+    scene.event("4-0", "game-a", "inspect_unhealthy")
+    actor.rest()
+    assert record(scene).entries_read == 4
+    scene.reset("2-0")
+    actor.worker.step()
+    actor.worker.step()
+    assert record(scene).entries_read is None
+    actor.rest()
+    assert record(scene).entries_read == 4
+
+
+def test_each_commit_says_what_its_events_did(scene: Scene) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom")
+    scene.event("2-0", "game-x", "container_oom")
+    scene.event("3-0", "game-a", "container_oom")
+    scene.actor().rest()
+    (commit,) = [commit for commit in scene.applied if commit.journal]
+    assert commit.job == "consume"
+    assert unpack_events(commit.journal) == [
+        Done("1-0", "swapped", "running", "engine_unreachable", published=True),
+        Done("2-0", "no_row", "", "", published=False),
+        Done("3-0", "conflict", "engine_unreachable", "engine_unreachable", published=False),
+    ]
+    (line,) = unpack_lines(commit.writes)
+    assert line[:6] == ("game-a", "engine_unreachable", "oom", "running", "engine_unreachable", "oom")
+    assert line.updated_at == commit.record.written_at
 
 
 def test_a_summary_is_remembered_once_it_is_sent(scene: Scene) -> None:
@@ -174,21 +273,6 @@ def test_a_summary_is_remembered_once_it_is_sent(scene: Scene) -> None:
         scene.event(f"{at}-0", "game-a", "inspect_unhealthy", at)
         actor.rest()
     assert [snapshot.occurred_at_ms for snapshot in scene.snapshots()] == [1]
-
-
-def test_a_batch_that_is_tried_again_is_told_in_any_case(scene: Scene) -> None:
-    """Its first try may have moved a status: the second one finds it moved, and a summary that was sent before."""
-    add_game(scene.pg)
-    scene.event("1-0", "game-a", "container_exited", 1)
-    scene.event("2-0", "game-a", "container_started", 2)
-    actor = scene.actor()
-    actor.rest()
-    scene.event("3-0", "game-a", "probe_recovered", 3)
-    actor.boundaries.visit = once_before("ledger.commit", away)
-    with pytest.raises(Unavailable, match="away"):
-        actor.worker.step()
-    actor.rest()
-    assert scene.snapshots()[-1] == Snapshot("game-a", 7, "running", "healthy", 3)
 
 
 def test_the_offset_is_never_guessed_from_garbage(scene: Scene) -> None:

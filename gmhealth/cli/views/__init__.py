@@ -41,9 +41,12 @@ class EntryView:
 
 @dataclass(frozen=True, kw_only=True)
 class LagView:
-    """How far the consumer is behind. `seconds` is the age of the oldest unread entry, 0 if there is none."""
+    """How far the consumer is behind; `entries` is None where the stream is gone.
 
-    entries: int
+    `seconds` is the age of the oldest unread entry, 0 if there is none.
+    """
+
+    entries: int | None
     exact: bool
     seconds: float
 

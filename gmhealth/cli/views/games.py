@@ -37,7 +37,7 @@ class ResetView:
 
     `direction` is unknown, and `undo` empty, where the old offset is no entry ID; its `old.id` is then what was found.
 
-    `followed_by` is the commit with which a live `consumer` has taken the new offset up; a `replay` does not follow it.
+    `followed_by` is the worker that has gone on from the new offset, where a `consumer` was live; a `replay` does not.
     """
 
     target: TargetView

@@ -14,16 +14,20 @@ from threading import Event
 from typing import Any, TypeVar
 from unittest import mock
 
+from msgspec.structs import astuple
+from msgspec.structs import replace as replace_struct
+
 from gmhealth import bootstrap
 from gmhealth.bootstrap import Parts
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import decode_all
-from gmhealth.core.plan import fold, net_effects
+from gmhealth.core.journal import Line, pack_events, pack_lines
+from gmhealth.core.plan import NetEffect, Plan, fold, net_effects
 from gmhealth.settings import load_settings
 from gmhealth.worker import writer
 from gmhealth.worker.events import BatchDone, Notice
 from gmhealth.worker.job import Job
-from gmhealth.worker.ports import Commit
+from gmhealth.worker.ports import Commit, Saved, Wrote
 from gmhealth.worker.reader import Reading
 from scripts.benchmark.servers_cpu import servers_cpu
 from scripts.benchmark.task import report, task
@@ -116,13 +120,37 @@ def alone(parts: Parts, until: EntryId, batch_size: int) -> dict[str, float]:
         after = EntryId.parse(read.entries[-1][0]) or until
     events = [clock.time("decode", decode_all, batch).events for batch in batches]
     effects = [clock.time("reduce", net_effects, batch) for batch in events]
-    written = [clock.time("write", parts.rows.write, batch) for batch in effects]
-    plans = [clock.time("fold", fold, *batch, {}) for batch in zip(events, written, strict=True)]
-    for at, plan in enumerate(plans):
-        commit = Commit(parts.ledger.saved(), None, f"alone#{at}", plan.snapshots, ())
+    since = parts.rows.now()
+    written = [clock.time("write", parts.rows.write, batch, since) for batch in effects]
+    plans = [
+        clock.time("fold", fold, *batch, {}) for batch in zip(events, (each.rows for each in written), strict=True)
+    ]
+    for batch in zip(plans, effects, written, strict=True):
+        commit = _commit(parts.ledger.saved(), *batch)
         clock.time("publish", parts.ledger.commit, commit)
     entries = sum(map(len, batches))
     return {stage: seconds / entries for stage, seconds in clock.wall.items()}
+
+
+def _commit(saved: Saved, plan: Plan, effects: Sequence[NetEffect], wrote: Wrote) -> Commit:
+    """What the worker sends for a batch, but for the offset, which is at the end already."""
+    assert saved.record is not None  # the worker has left one
+    lines = [
+        Line(game_id, target, summary, before, row.status, row.engine_health, updated_at or wrote.at)
+        for game_id, target, summary in map(astuple, effects)
+        if (written := wrote.rows.get(game_id)) is not None
+        for before, row, updated_at in (written,)
+    ]
+    return Commit(
+        fence=saved,
+        fences_offset=True,
+        record=replace_struct(saved.record, n=saved.record.n + 1),
+        snapshots=plan.snapshots,
+        job="consume",
+        journal=pack_events(plan.steps),
+        writes=pack_lines(lines),
+        games=len(lines),
+    )
 
 
 def main() -> None:

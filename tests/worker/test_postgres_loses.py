@@ -1,0 +1,135 @@
+"""PostgreSQL is promoted or restarted, with or without the last commits: what rows lack is written again (I1, I10)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gmhealth.core.entry import EntryId
+from gmhealth.core.snapshot import Snapshot
+from gmhealth.errors import Unusable
+from gmhealth.worker.events import Active, Settled
+from gmhealth.worker.job import Job
+from tests.games import Game, add_game, game, games
+from tests.ledger_keys import KEYS
+from tests.worker.scene import Actor, Scene, takes_over
+
+ONE_BY_ONE = Job(batch_size=1, block_ms=1)
+KEEP = "DROP TABLE IF EXISTS kept; CREATE TABLE kept AS TABLE runtime_records"
+PUT_BACK = "DELETE FROM runtime_records; INSERT INTO runtime_records SELECT * FROM kept"
+
+
+def shown(scene: Scene) -> list[tuple[str, str, str]]:
+    """Game, status and summary of each snapshot."""
+    return [(one.game_id, one.runtime_status, one.engine_health_summary) for one in scene.snapshots()]
+
+
+@pytest.fixture
+def consumed(scene: Scene) -> Actor:
+    """A leader at rest; since `kept` was made, it has moved `game-a` to and fro and written `game-b`."""
+    for game_id in ("game-a", "game-b", "game-c"):
+        add_game(scene.pg, game_id)
+    scene.event("1-0", "game-c", "inspect_unhealthy", 1)
+    actor = scene.actor(job=ONE_BY_ONE)
+    actor.rest()
+    scene.pg.execute(KEEP)
+    for number, (game_id, kind) in enumerate(
+        [("game-a", "container_oom"), ("game-b", "probe_failed"), ("game-a", "probe_recovered")], start=2
+    ):
+        scene.event(f"{number}-0", game_id, kind, number)
+    actor.rest()
+    return actor
+
+
+def promote(scene: Scene, actor: Actor, *, losing: bool) -> None:
+    """Another server takes over."""
+    actor.rows.close()
+    scene.wait_until_alone()
+    if losing:
+        scene.pg.execute(PUT_BACK)
+    scene.promotions += 1
+
+
+def test_a_switchover_without_loss_changes_and_publishes_nothing(scene: Scene, consumed: Actor) -> None:
+    before, rows = scene.snapshots(), scene.pg.execute("TABLE runtime_records").fetchall()
+    for _ in range(3):
+        promote(scene, consumed, losing=False)
+        consumed.rest()
+    assert scene.snapshots() == before
+    assert scene.pg.execute("TABLE runtime_records").fetchall() == rows
+
+
+def test_what_the_rows_lack_is_written_and_published_again_and_nothing_else(scene: Scene, consumed: Actor) -> None:
+    before, rows = len(scene.snapshots()), games(scene.pg)
+    kept = scene.pg.execute("SELECT updated_at FROM runtime_records WHERE game_id = 'game-c'").fetchone()
+    promote(scene, consumed, losing=True)
+    consumed.rest()
+    assert games(scene.pg) == rows
+    assert sorted(shown(scene)[before:]) == [("game-a", "running", "healthy"), ("game-b", "running", "probe_failed")]
+    assert scene.pg.execute("SELECT updated_at FROM runtime_records WHERE game_id = 'game-c'").fetchone() == kept
+    assert [each for each in consumed.notices if isinstance(each, Settled)][-1] == Settled(EntryId(4, 0), 2, 2)
+
+
+def test_who_starts_after_it_writes_it_again_as_well(scene: Scene, consumed: Actor) -> None:
+    rows = games(scene.pg)
+    consumed.die()
+    promote(scene, consumed, losing=True)
+    heir = scene.actor()
+    takes_over(heir)
+    heir.rest()
+    assert games(scene.pg) == rows
+
+
+def test_a_status_that_another_writer_changed_since_stays(scene: Scene, consumed: Actor) -> None:
+    promote(scene, consumed, losing=True)
+    scene.pg.execute(
+        "UPDATE runtime_records SET status = 'generation_in_progress', updated_at = clock_timestamp()"
+        " WHERE game_id = 'game-a'"
+    )
+    scene.pg.execute("UPDATE runtime_records SET engine_health = 'oom' WHERE game_id = 'game-a'")
+    consumed.rest()
+    assert game(scene.pg, "game-a") == Game("generation_in_progress", 7, "healthy")
+
+
+def test_hours_after_the_last_event_an_oom_that_met_a_running_turn_stays_what_it_was(scene: Scene) -> None:
+    add_game(scene.pg, status="generation_in_progress")
+    scene.event("1-0", "game-a", "container_oom", 1)
+    actor = scene.actor()
+    actor.rest()
+    scene.pg.execute("UPDATE runtime_records SET status = 'running', updated_at = clock_timestamp()")
+    scene.seconds += 3600
+    actor.rest()
+    before = scene.snapshots()
+    promote(scene, actor, losing=False)
+    actor.rest()
+    assert game(scene.pg) == Game("running", 7, "oom")
+    assert scene.snapshots() == before == [Snapshot("game-a", 7, "generation_in_progress", "oom", 1)]
+
+
+def test_an_old_primary_is_left_alone(scene: Scene, consumed: Actor) -> None:
+    promote(scene, consumed, losing=False)
+    consumed.rest()
+    consumed.die()
+    scene.wait_until_alone()
+    before = scene.redis.get(KEYS.record)
+    scene.promotions = 0
+    late = scene.actor()
+    scene.event("9-0", "game-a", "container_oom", 9)
+    for _ in range(3):
+        late.worker.step()
+    assert not [notice for notice in late.notices if isinstance(notice, Active)]
+    assert "newer primary" in str(late.notices[0])
+    assert scene.redis.get(KEYS.record) == before
+    assert game(scene.pg, "game-a").status == "running"
+
+
+def test_another_cluster_is_refused_with_what_to_do(scene: Scene, consumed: Actor) -> None:
+    consumed.die()
+    scene.wait_until_alone()
+    packed = scene.redis.get(KEYS.record)
+    assert packed is not None
+    scene.redis.set(KEYS.record, packed.replace(b'"system":"', b'"system":"9'))
+    before = scene.redis.get(KEYS.record)
+    with pytest.raises(Unusable, match="another cluster") as refused:
+        scene.actor().worker.step()
+    assert "delete the commit record" in refused.value.hint
+    assert scene.redis.get(KEYS.record) == before
