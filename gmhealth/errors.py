@@ -50,14 +50,17 @@ class Unavailable(GmhealthError):
     """A dependency cannot be reached for now; `consume` waits and tries again (design 3.3).
 
     The outcome of a write that raised this is unknown: read the state before repeating it (I5). `server` is the one
-    that is waited for, and `cause` says why in a word; both are empty where it is neither server.
+    that is waited for, and `cause` says why in a word; both are empty where it is neither server. `by_size`: less at
+    once might have gone well, as with a time-out, or a connection that was cut.
     """
 
     exit_code = 5
 
-    def __init__(self, message: str, *, hint: str = "", server: str = "", cause: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", server: str = "", cause: str = "", by_size: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.server, self.cause = server, cause
+        self.server, self.cause, self.by_size = server, cause, by_size
 
 
 class Unusable(GmhealthError):

@@ -25,6 +25,8 @@ TRANSIENT_SQLSTATES: Final = (
 )
 """SQLSTATEs, or their first characters, that may pass. None at all means that the connection is gone."""
 
+CANCELLED: Final = "57014"
+"""As by `statement_timeout`."""
 STALE_PLAN: Final = "RevalidateCachedQuery"
 """Where PostgreSQL says, in whatever language, that what this session has prepared was for a column's old type. It says
 so as 0A000, as of what it cannot do at all; a new session can.
@@ -84,7 +86,9 @@ def translate(error: psycopg.Error, what: str) -> GmhealthError:
             hint=HINTS.get(error.sqlstate, ASK_DOCTOR),
         )
     cause = "Connection" if error.sqlstate is None else type(error).__name__
-    return Unavailable(f"PostgreSQL could not {what}: {text}", hint=ASK_DOCTOR, server="PostgreSQL", cause=cause)
+    by_size = error.sqlstate in (None, CANCELLED)
+    words = f"PostgreSQL could not {what}: {text}"
+    return Unavailable(words, hint=ASK_DOCTOR, server="PostgreSQL", cause=cause, by_size=by_size)
 
 
 def _permanent(text: str) -> str:

@@ -47,8 +47,11 @@ TRANSIENT_PREFIXES: Final = (
     "MASTERDOWN",
     "READONLY",
     "OOM",
+    "Protocol error: invalid bulk length",  # a request above proto-max-bulk-len
 )
 """For those that redis-py, or a script that met them, hands on as a plain ResponseError."""
+
+TOO_LARGE: Final = "invalid bulk length"
 
 PIPELINED: Final = " of pipeline caused error: "
 """What redis-py puts, after the command, before the server's words."""
@@ -180,7 +183,9 @@ def translate(error: exceptions.RedisError, what: str) -> GmhealthError:
         return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
     if isinstance(error, TRANSIENT) or text.rpartition(PIPELINED)[2].startswith(TRANSIENT_PREFIXES):
         hint = "`gmhealth doctor` looks at both servers"
-        return Unavailable(f"Redis could not {what}: {text}", hint=hint, server="Redis", cause=_cause(error, text))
+        by_size = type(error) in (exceptions.ConnectionError, exceptions.TimeoutError) or TOO_LARGE in text
+        words, cause = f"Redis could not {what}: {text}", _cause(error, text)
+        return Unavailable(words, hint=hint, server="Redis", cause=cause, by_size=by_size)
     return Unusable(f"Redis refused to {what}: {text}", hint=_hint(text))
 
 

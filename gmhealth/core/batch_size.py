@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from gmhealth.core.entry import Entry
@@ -27,3 +28,30 @@ def next_limit(entries: Sequence[Entry], *, most_entries: int, most_bytes: int) 
     sample = entries[:: max(1, len(entries) // SAMPLED)]
     largest = max(sum(map(len, fields)) for _, fields in sample)
     return max(1, min(most_entries, most_bytes // max(1, largest), max(FIRST, GROWTH * len(entries))))
+
+
+TRUSTED_AFTER: Final = 10
+"""Batches at a bound that went well before a larger one is tried."""
+
+
+@dataclass(slots=True)
+class Ceiling:
+    """A bound on a batch's entries below `most`, where a larger one was too much for a server."""
+
+    most: int
+    entries: int = MOST_ENTRIES
+    _went_well: int = 0
+
+    def lower(self, failed: int) -> bool:
+        """Have the next batch hold half as many entries as the one that `failed`; False where one is no fewer."""
+        if failed <= 1:
+            return False
+        self.entries, self._went_well = failed // 2, 0
+        return True
+
+    def went_well(self) -> None:
+        """Take note of a batch that went well."""
+        if self.entries < self.most:
+            self._went_well += 1
+        if self._went_well == TRUSTED_AFTER:
+            self.entries, self._went_well = self.entries * 2, 0

@@ -23,6 +23,7 @@ from gmhealth.observability.pulse import Role
 from gmhealth.worker.events import (
     Active,
     BatchDone,
+    BatchHalved,
     Idle,
     Notice,
     OffsetMoved,
@@ -167,6 +168,15 @@ LOOKED_UP: Final = (LAG_ENTRIES, LAG_SECONDS, STREAM_UP, STATE, BUILD)
 METRICS: Final = (*FED, *LOOKED_UP)
 
 
+COUNTED: Final = {
+    OffsetMoved: OFFSET_MOVES,
+    OffsetRestored: OFFSET_RESTORES,
+    Waiting: FAILED_TRIES,
+    Recovered: RECONNECTS,
+}
+"""By the notice that a counter counts."""
+
+
 class Buckets:
     """One series of a histogram."""
 
@@ -205,17 +215,13 @@ class Figures:
                 self._is(Role.ACTIVE)
             case Standby():
                 self._is(Role.STANDBY)
-            case OffsetMoved():
-                self._add(OFFSET_MOVES)
-            case OffsetRestored():
-                self._add(OFFSET_RESTORES)
             case Settled():
                 self._add(SNAPSHOTS, ("repair",), notice.published)
                 self._add(ROWS_REPAIRED, by=notice.repaired)
-            case Waiting():
-                self._add(FAILED_TRIES)
-            case Recovered():
-                self._add(RECONNECTS)
+            case OffsetMoved() | OffsetRestored() | Waiting() | Recovered():
+                self._add(COUNTED[type(notice)])
+            case BatchHalved():
+                pass  # its failed try is counted
             case _:
                 self._broken(notice)
 

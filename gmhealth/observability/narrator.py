@@ -16,6 +16,7 @@ from gmhealth.observability.logs import LOGGER, log
 from gmhealth.worker.events import (
     Active,
     BatchDone,
+    BatchHalved,
     Idle,
     Notice,
     OffsetMoved,
@@ -52,6 +53,13 @@ MESSAGES = {
     StreamReplaced: (ERROR, "another stream has taken the place of the one that was read; reading it from its start"),
     StreamGone: (ERROR, "the stream is gone; waiting for another"),
     Waiting: (WARNING, "cannot go on for now; trying again"),
+    BatchHalved: (
+        WARNING,
+        (
+            "perhaps a batch was too large for a server's limit (Redis: client-output-buffer-limit, maxmemory-clients,"
+            " proto-max-bulk-len; PostgreSQL: statement_timeout); trying less at once"
+        ),
+    ),
     Recovered: (INFO, "going on again"),
 }
 

@@ -72,6 +72,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchHalved:
+    """A batch failed by what its size can cause, as a time-out; the next ones hold `entries` at most, for a while."""
+
+    error: str
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recovered:
     """The first step that worked after `attempts` that did not."""
 
@@ -92,7 +100,19 @@ class Active:
     offset: EntryId
 
 
-Notice = BatchDone | Idle | OffsetMoved | OffsetRestored | Settled | Break | Waiting | Recovered | Standby | Active
+Notice = (
+    BatchDone
+    | BatchHalved
+    | Idle
+    | OffsetMoved
+    | OffsetRestored
+    | Settled
+    | Break
+    | Waiting
+    | Recovered
+    | Standby
+    | Active
+)
 
 
 class Observer(Protocol):

@@ -21,7 +21,7 @@ from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.journal import pack_events
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.worker.commits import Commits, Content, FenceLost, Position
-from gmhealth.worker.events import Active, BatchDone, Idle, Observer, Standby
+from gmhealth.worker.events import Active, BatchDone, BatchHalved, Idle, Observer, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.outages import Outages
 from gmhealth.worker.ports import Ledger, Lock, Rows, Saved, Stop, Stream
@@ -120,7 +120,9 @@ class Worker:
             if not (self._leads() and self._settled()):
                 return KEEP_ALIVE_S
             return self._advance()
-        except Unavailable:
+        except Unavailable as error:
+            if error.by_size and (entries := self._reader.failed()) is not None:
+                self._observe(BatchHalved(str(error), entries))
             self._unsettle()
             raise
         except FenceLost as lost:
@@ -224,6 +226,7 @@ class Worker:
         dropped = self._commit(at, place, written, invalid)
         seconds["publish"] = perf_counter() - began
         self._writer.published(written.plan)
+        self._reader.went_well()
         self._ended(place)
         self._observe(BatchDone(len(reading.read.entries), invalid, written.plan, place.offset, seconds, dropped))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
-from gmhealth.core.batch_size import next_limit
+from gmhealth.core.batch_size import Ceiling, next_limit
 from gmhealth.core.continuity import Break, Place, examine
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import Decoded, decode_all
@@ -56,6 +56,8 @@ class Reader:
         self._last: Reading | None = None
         self._next: Reading | None = None
         self._failed: Unavailable | None = None
+        self._ceiling = Ceiling(job.batch_size)
+        self._in_flight = 0  # entries asked for, or read and not committed yet
         self._first = True
         self._last_break: Break | None = None
 
@@ -67,8 +69,18 @@ class Reader:
         reading, self._next = self._next, None
         if reading is None or reading.after != after:
             reading = self._read(after, 0 if self._first else self._block_ms, ahead=False)
-        self._last, self._first = reading, False
+        self._last, self._first, self._in_flight = reading, False, len(reading.read.entries)
         return reading
+
+    def went_well(self) -> None:
+        """Take note that what was read last is committed."""
+        self._in_flight = 0
+        self._ceiling.went_well()
+
+    def failed(self) -> int | None:
+        """Ask for half as much after a failure that size can cause; how many entries, None where nothing was read."""
+        failed, self._in_flight = self._in_flight, 0
+        return self._ceiling.entries if self._ceiling.lower(failed) else None
 
     def examine(self, place: Place, read: Read) -> Place:
         """Tell where to go on after `read`, which was read from `place`; reports what broke, once (I9)."""
@@ -108,7 +120,9 @@ class Reader:
         self._first = True
 
     def _read(self, after: EntryId, block_ms: int, *, ahead: bool) -> Reading:
-        limit = self._limit
+        limit = min(self._limit, self._ceiling.entries)
+        if not (ahead or block_ms):  # who waits asks for what has not come yet
+            self._in_flight = limit
         if self._until is None:
             read = self._stream.read(after, limit, block_ms)
         else:

@@ -199,8 +199,10 @@ class Lane:
                 pipeline.set(COPIED, self._copies)
                 for key in ALL_KEYS:
                     pipeline.dump(key)
-                found: list[Any] = pipeline.execute()
-                return found[1:]
+                _, *found = pipeline.execute()
+                held = dict(zip(ALL_KEYS, found, strict=True))
+                if held[OFFSET] and held[RECORD]:  # a record that somebody had deleted would be lost for good
+                    return found
             return None
 
         return Copy(self._copies, until(copied, "Valkey cannot be copied"))

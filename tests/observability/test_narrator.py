@@ -16,6 +16,7 @@ from gmhealth.observability.narrator import narrate, narrate_trouble
 from gmhealth.worker.events import (
     Active,
     BatchDone,
+    BatchHalved,
     Idle,
     Notice,
     OffsetMoved,
@@ -62,6 +63,7 @@ STATES: list[tuple[Notice, str]] = [
     (Standby("gmhealth on x"), "INFO"),
     (Recovered(3), "INFO"),
     (Waiting("no answer", 0.1, 1), "WARNING"),
+    (BatchHalved("no answer", 50), "WARNING"),
     (OffsetMoved("2-0", "1-0"), "WARNING"),
     (OffsetRestored(LAST), "ERROR"),
     (Settled(LAST, published=2, repaired=0), "INFO"),
