@@ -12,7 +12,7 @@ from psycopg import sql
 
 from gmhealth.adapters.postgres_connection import Connection, rows_of
 from gmhealth.adapters.postgres_errors import translated
-from gmhealth.adapters.postgres_server import ask_server
+from gmhealth.adapters.postgres_server import ASKED, ask_server
 from gmhealth.adapters.postgres_writes import LOCK_ORDER, WriteStatement
 from gmhealth.core.commit_record import Server
 from gmhealth.core.journal import Stored
@@ -75,6 +75,10 @@ SELECT a.application_name, a.pid, a.backend_start
    AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(%s, 0)
 """
 
+FORMER: Final = (
+    "PostgreSQL has not ended this process's own former session {}, which still has the leader lock: its last write is"
+    " not confirmed, as while a synchronous standby is away"
+)
 LONGEST_NAME: Final = 63
 """Characters of an application_name that PostgreSQL keeps; everybody sees it, and it needs no grant."""
 
@@ -93,6 +97,7 @@ class PostgresRows:
         self._write = WriteStatement(name)
         self._connection: Connection | None = None
         self._locked = False
+        self._leader_pid = 0  # of the last session here that held the lock
         self._server: Server | None = None  # of this session
 
     @property
@@ -125,19 +130,26 @@ class PostgresRows:
         if self._locked:
             return Lock.HELD
         if self._server is None:  # once: a promotion ends every session that could write
-            with self._session("ask which server it is") as connection:
+            with self._session(ASKED) as connection:
                 self._server = ask_server(connection)
         with self._session("take the writer's lock") as connection:
             row = connection.execute(TRY_LOCK, [self._lock_name]).fetchone()
-        self._locked = row is not None and row[0]
+            self._locked = row is not None and row[0]
+            if self._locked:
+                self._leader_pid = connection.info.backend_pid
         return Lock.TAKEN if self._locked else Lock.REFUSED
 
     def holder(self) -> str | None:
-        """Look the lock up in pg_locks."""
+        """Look the lock up in pg_locks.
+
+        Raises `Unavailable` where it is our own former session, which the server has not ended.
+        """
         with self._session("look who holds the writer's lock") as connection:
             row = connection.execute(HOLDER, [self._lock_name]).fetchone()
         if row is None:
             return None
+        if row[1] == self._leader_pid and not self._locked:
+            raise Unavailable(FORMER.format(row[1]), server="PostgreSQL", cause="FormerSession")
         name, _ = heard(row[0], "Redis")
         since = f", since {row[2]:%Y-%m-%d %H:%M:%S%z}" if row[2] else ""  # hidden from other roles than its own
         return f"{name}, PostgreSQL session {row[1]}{since}"

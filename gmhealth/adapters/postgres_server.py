@@ -7,7 +7,11 @@ from typing import Final
 import psycopg
 
 from gmhealth.adapters.postgres_connection import Connection
+from gmhealth.adapters.postgres_errors import translate
 from gmhealth.core.commit_record import Server
+from gmhealth.errors import Unavailable
+
+ASKED: Final = "ask which server it is"
 
 IN_RECOVERY = "SELECT pg_is_in_recovery()::text"
 
@@ -16,13 +20,6 @@ SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 # The insertion timeline: `pg_control_checkpoint()` tells a new one only after the next checkpoint, minutes later.
 TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 STARTED = "SELECT pg_postmaster_start_time()::text"
-
-REFUSALS: Final = (
-    psycopg.errors.InsufficientPrivilege,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.FeatureNotSupported,
-)
-"""What a managed service answers that does not tell."""
 
 
 def ask_server(connection: Connection) -> Server:
@@ -36,6 +33,8 @@ def ask_server(connection: Connection) -> Server:
 def _ask(connection: Connection, query: str) -> str:
     try:
         row = connection.execute(query.encode()).fetchone()
-    except REFUSALS:
-        return ""
+    except psycopg.Error as error:
+        if isinstance(translate(error, ASKED), Unavailable):
+            raise
+        return ""  # a managed service that does not tell, in whatever way it refuses
     return "" if row is None or row[0] is None else str(row[0])

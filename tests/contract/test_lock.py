@@ -123,3 +123,15 @@ def test_keeping_alive_opens_no_session() -> None:
         raise AssertionError("connected")
 
     PostgresRows(refuse, table="runtime_records", lock_name="offset").keep_alive()
+
+
+def test_its_own_former_session_is_no_other_leader(rows: PostgresRows) -> None:
+    """A backend that waits for a synchronous standby outlives its client, and no time-out ends it."""
+    assert rows.lock() is Lock.TAKEN
+    former, rows._connection, rows._locked = rows._connection, None, False
+    assert former is not None
+    assert rows.lock() is Lock.REFUSED
+    with pytest.raises(Unavailable, match=r"own former session \d+.*synchronous standby"):
+        rows.holder()
+    former.close()
+    eventually(lambda: rows.lock() is Lock.TAKEN)

@@ -48,7 +48,7 @@ def test_what_a_role_may_not_ask_stays_empty_and_the_lock_is_taken(postgres_dsn:
         rows.close()
 
 
-@pytest.mark.parametrize("state", ["42501", "42883", "0A000"])
+@pytest.mark.parametrize("state", ["42501", "42883", "0A000", "55000"])
 @pytest.mark.parametrize(
     ("function", "type_", "field"),
     [
