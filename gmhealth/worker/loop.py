@@ -31,6 +31,7 @@ from gmhealth.worker.writer import Writer, Written
 
 KEEP_ALIVE_S: Final = 1.0
 """A session that is used less often than this is taken for frozen (design 3.4)."""
+OLD_PRIMARY: Final = "this PostgreSQL is an old primary: the last commit was written to a newer one of its cluster"
 RENEW_S: Final = 60.0
 """A commit record's `written_at` grows no older: whoever takes over publishes every row that changed after it."""
 
@@ -164,7 +165,9 @@ class Worker:
         began, found = self._clock(), self._settler.settle()
         if found is None:
             self._rows.close()
-            self._stand_by("a newer primary of this PostgreSQL cluster, which this one is not")
+            if self._job.until is not None:
+                raise Unavailable(OLD_PRIMARY, server="PostgreSQL", cause="OldPrimary")
+            self._stand_by(OLD_PRIMARY)
             return False
         saved, place = found
         if not self._job.moves_offset and self._job.start is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.errors import Unusable
+from gmhealth.errors import Unavailable, Unusable
 from gmhealth.worker.events import Active, Settled
 from gmhealth.worker.job import Job
 from tests.games import Game, add_game, game, games
@@ -117,9 +119,13 @@ def test_an_old_primary_is_left_alone(scene: Scene, consumed: Actor) -> None:
     for _ in range(3):
         late.worker.step()
     assert not [notice for notice in late.notices if isinstance(notice, Active)]
-    assert "newer primary" in str(late.notices[0])
+    assert "old primary" in str(late.notices[0])
     assert scene.redis.get(KEYS.record) == before
     assert game(scene.pg, "game-a").status == "running"
+    late.die()
+    scene.wait_until_alone()
+    with pytest.raises(Unavailable, match="old primary"):
+        scene.actor(job=replace(ONE_BY_ONE, until=EntryId(9, 0))).worker.step()
 
 
 def test_another_cluster_is_refused_with_what_to_do(scene: Scene, consumed: Actor) -> None:
