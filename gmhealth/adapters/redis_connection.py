@@ -47,7 +47,7 @@ TRANSIENT_PREFIXES: Final = (
     "MASTERDOWN",
     "READONLY",
     "OOM",
-    "Protocol error: invalid bulk length",  # a request above proto-max-bulk-len
+    "Protocol",  # "error: invalid bulk length": a request above proto-max-bulk-len
 )
 """For those that redis-py, or a script that met them, hands on as a plain ResponseError."""
 

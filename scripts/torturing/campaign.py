@@ -151,7 +151,10 @@ class Campaign:
 
     def _strike(self, decision: Decision) -> Moment | None:
         kind, lane = decision.kind, self.lane
-        course = kind.course(lane, decision.size)
+        try:
+            course = kind.course(lane, decision.size)
+        except Missed:
+            return None
 
         def strike(link: Link, raw: bytes) -> Verdict:
             lane.link, lane.raw = link, raw

@@ -155,7 +155,8 @@ class Judge:
     def _trim(self, left: int) -> None:
         lost = self._history.trim(left, self._keys.offset)
         self._doubt(lost)
-        self._run.trimmed += len(lost)
+        if self._keys.text:  # without an offset nobody can tell that there was more
+            self._run.trimmed += len(lost)
 
     def _note(self, noted: Noted) -> None:
         """I9: a break is noted only where there is one, with what it has cost."""

@@ -295,7 +295,6 @@ def gone_back(lane: Lane, _size: float) -> Course:
 
     def course() -> Course:
         lane.go_back(copy)
-        lane.cut_redis()
         yield CUT
 
     return course()
@@ -306,8 +305,8 @@ def gone_back_and_killed(lane: Lane, _size: float) -> Course:
     copy = lane.copy_redis()
 
     def course() -> Course:
-        lane.go_back(copy)
         lane.consumer.send(signal.SIGKILL)
+        lane.go_back(copy)
         yield CUT
         lane.consumer.await_end()
         lane.start_consumer()

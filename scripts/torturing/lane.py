@@ -36,7 +36,7 @@ from scripts.torturing.game_master import NAME as GAME_MASTER
 from scripts.torturing.game_master import move
 from scripts.torturing.moments import PASS, Moment, Side, Trigger, Verdict, games_in
 from scripts.torturing.proxy import Link, Proxy
-from scripts.torturing.site import DURABLE, Site, until
+from scripts.torturing.site import DURABLE, Site, Stuck, until
 
 TAKE_LOCK: Final = f"SELECT pg_advisory_lock(hashtextextended('{OFFSET.decode()}', 0))"
 SESSIONS: Final = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'gmhealth consume%'"
@@ -59,6 +59,10 @@ ALL_KEYS: Final[Sequence[bytes | str]] = (
     WRITES,
     LAST_BREAK,
 )
+COPIED_WITHIN_S: Final = 10.0
+"""For a first commit to come."""
+END_CONNECTIONS: Final = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+"""All but our own. In the same step as something else: no commit that is on its way already comes after it."""
 DELETE: Final = """
 if redis.call('EXISTS', KEYS[1], KEYS[2]) == 2 then
   return redis.call('DEL', KEYS[1])
@@ -205,11 +209,15 @@ class Lane:
                     return found
             return None
 
-        return Copy(self._copies, until(copied, "Valkey cannot be copied"))
+        try:
+            return Copy(self._copies, until(copied, "Valkey cannot be copied", within_s=COPIED_WITHIN_S))
+        except Stuck as error:
+            raise Missed("nothing was committed yet") from error
 
     def go_back(self, copy: Copy) -> None:
-        """Set Redis back to a copy, in one step: what a failover to a lagging replica does."""
+        """Set Redis back to a copy, and end all connections to it: what a failover to a lagging replica does."""
         with self.site.redis.pipeline(transaction=True) as pipeline:
+            pipeline.execute_command(*END_CONNECTIONS)
             pipeline.set(WENT_BACK, copy.number)
             for key, value in zip(ALL_KEYS, copy.values, strict=True):
                 if value is None:
@@ -221,15 +229,18 @@ class Lane:
             except redis.RedisError as error:
                 raise Missed("Valkey does not take it now") from error
 
-    def cut_redis(self) -> None:
-        """End the consumer's connections to Valkey."""
-        for link in self.proxy.links:
-            if link.server == "redis":
-                link.close()
-
     def trim(self, left: int) -> None:
-        """Trim the stream of health events, to so many entries."""
-        self.site.ask("XTRIM", STREAM, "MAXLEN", "=", left)
+        """Trim the stream of health events to so many entries, and end all connections to Redis."""
+
+        def trimmed() -> bool:
+            with suppress(redis.RedisError), self.site.redis.pipeline(transaction=True) as pipeline:
+                pipeline.execute_command(*END_CONNECTIONS)
+                pipeline.execute_command("XTRIM", STREAM, "MAXLEN", "=", left)
+                pipeline.execute()
+                return True
+            return False
+
+        until(trimmed, "Valkey does not take it now")
 
     def delete(self, key: bytes, other: bytes) -> None:
         """Delete one of the two keys that a commit is fenced by, while both are there."""

@@ -100,7 +100,7 @@ BEFORE_PUBLISHING = {"wires": ("publish",), "sides": (Side.BEFORE,), "games": 3}
         ),
         pytest.param(
             NOTHING_PUBLISHED,
-            named("kill -9", **BEFORE_PUBLISHING),
+            named("offset reset forward", "stream trimmed, kill -9"),  # else the entries are read again, and published
             {"I3"},
             id="settled without publishing what was written",
         ),
