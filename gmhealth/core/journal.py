@@ -68,13 +68,10 @@ _EVENTS: Final = Decoder(_Events)
 _LINES: Final = Decoder(_Lines)
 
 
-def pack_events(steps: Iterable[Step], *, publish: bool = True) -> bytes:
+def pack_events(steps: Sequence[Step], *, publish: bool = True) -> bytes:
     """Pack what each event of a batch did."""
-    ids: list[str] = []
-    done: list[tuple[str, str, str, bool]] = []
-    for step in steps:
-        ids.append(step.event.entry_id.decode("latin-1"))
-        done.append((step.outcome, step.before, step.status, publish and step.snapshot is not None))
+    ids = [step.event.entry_id.decode("latin-1") for step in steps]
+    done = [(step.outcome, step.before, step.status, publish and step.snapshot is not None) for step in steps]
     return _pack_events(ids, done)
 
 

@@ -207,6 +207,7 @@ class Lane:
                 held = dict(zip(ALL_KEYS, found, strict=True))
                 if held[OFFSET] and held[RECORD]:  # a record that somebody had deleted would be lost for good
                     return found
+            self.feeder.feed(1)  # the first commit makes them
             return None
 
         try:
