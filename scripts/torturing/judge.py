@@ -143,6 +143,8 @@ class Judge:
         if old != self._keys.offset and not self._keys.offset_deleted:
             self._violated("I1", f"the offset was {old} when it was reset, and {self._keys.offset} by the commits")
         self._doubt(self._history.entries(old, new))
+        if new > old:
+            self._run.trimmed = 0  # what was trimmed is passed, so nobody meets the gap
         self._keys.reset(new)
 
     def _doubt(self, entries: Sequence[Entry]) -> None:
