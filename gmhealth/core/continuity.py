@@ -110,11 +110,6 @@ class Place:
     gone: bool = False
     at_end: bool = False
 
-    @property
-    def anew(self) -> bool:
-        """Whether this is the beginning of a stream that took another's place: `count` of its entries are lost."""
-        return self.offset == START and self.count is not None
-
     def past(self, entries: Sequence[Entry]) -> Place:
         """The place after `entries`, which were read from here."""
         last = EntryId.parse(entries[-1][0]) or self.offset
@@ -126,7 +121,7 @@ def examine(
 ) -> tuple[Place, Break | None]:
     """Judge `state`, looked at after `hand` was read from `place`: where to read on from, and what broke, if anything.
 
-    Called when the entry at `place` is no longer `there`, at a place `anew`, and whenever a read found nothing.
+    Called when the entry at `place` is no longer `there`, at a stream's beginning, and whenever a read found nothing.
     """
     if not state.exists:
         return _gone(place)

@@ -47,3 +47,5 @@ class EntryId(NamedTuple):
 
 START: Final = EntryId(0, 0)
 """Before every entry: Redis refuses an entry with this ID."""
+LAST: Final = EntryId(_U64, _U64)
+"""The last one that there can be."""

@@ -6,8 +6,8 @@ them, and entry IDs are stored without what they all begin with: five to ten byt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import DecodeError, Struct
 from msgspec.msgpack import Decoder, encode
@@ -15,6 +15,8 @@ from msgspec.msgpack import Decoder, encode
 from gmhealth.core.plan import NetEffect, Row, Step
 
 T = TypeVar("T")
+InFlight: TypeAlias = Callable[[], Mapping[str, Collection[str]]]
+"""Tells the summaries, by game, that a batch which was written and not committed may have left; asked if need be."""
 
 
 class Done(NamedTuple):
@@ -127,17 +129,18 @@ def by_game(lines: Iterable[Line]) -> dict[str, list[Line]]:
     return found
 
 
-def is_lost(row: Stored, lines: Sequence[Line]) -> bool:
-    """Whether the row lacks the write that left the last of `lines`, or an earlier one (design 3.4, 2).
+def is_lost(row: Stored, lines: Sequence[Line], in_flight: InFlight = dict) -> bool:
+    """Whether the row lacks the write that left the last of `lines`, or an earlier one (design 3.4, 2; I10).
 
     Only we write `engine_health`, so another one than the last that we wrote shows it, but for a new row under an old
-    ID. With the same one the row is back where one of these writes found it. Its time alone shows nothing: another
-    writer that came after us may have begun, and taken the time, before us.
+    ID, and for a batch whose rows were written and whose commit failed: its lines are nowhere, and `in_flight` tells
+    what it may have left. With the same summary the row is back where one of these writes found it. Its time alone
+    shows nothing: another writer that came after us may have begun, and taken the time, before us.
     """
     newest, status, summary = lines[-1], row.row.status, row.row.engine_health
     is_older = row.updated_at <= newest.updated_at
     if summary != newest.engine_health:
-        return is_older or summary != ""
+        return is_older or (summary != "" and summary not in in_flight().get(row.game_id, ()))
     found = {line.before for line in lines if line.updated_at >= row.updated_at}
     return is_older and status != newest.status and status in found
 
@@ -153,9 +156,11 @@ def effect_of(row: Stored, lines: Sequence[Line]) -> NetEffect | None:
     return None if summary is None else NetEffect(row.game_id, target, summary)
 
 
-def lost(lines: Mapping[str, Sequence[Line]], rows: Iterable[Stored]) -> dict[str, NetEffect | None]:
+def lost(
+    lines: Mapping[str, Sequence[Line]], rows: Iterable[Stored], in_flight: InFlight
+) -> dict[str, NetEffect | None]:
     """Games of `rows` that lack a write, each with what is to be written again."""
-    return {row.game_id: effect_of(row, of) for row in rows if (of := lines[row.game_id]) and is_lost(row, of)}
+    return {row.game_id: effect_of(row, of) for row in rows if is_lost(row, of := lines[row.game_id], in_flight)}
 
 
 def _tabulated(values: Sequence[T]) -> tuple[list[T], list[int]]:

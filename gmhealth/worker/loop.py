@@ -92,7 +92,7 @@ class Worker:
         self._reader = Reader(stream, job, self._broken)
         self._writer = Writer(rows, swap=job.swap)
         self._commits = Commits(ledger, job, observe, name=name, clock_ms=clock_ms)
-        self._settler = Settler(ledger, rows, self._commits, job, observe, clock_ms)
+        self._settler = Settler(stream, ledger, rows, self._commits, job, observe, clock_ms)
         self._outages = Outages(ledger, rows, observe, backoff, clock_ms=clock_ms, roll=roll)
         self._state: Standing | Stage = Stage.STARTING
 

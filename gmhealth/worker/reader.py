@@ -1,4 +1,4 @@
-"""Reading the stream batch by batch, the next batch already while the servers work on the one in hand."""
+"""Reading the stream batch by batch, the next batch already while the servers work on the one in flight."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
-from gmhealth.core.batch_size import Ceiling, next_limit
+from gmhealth.core.batch_size import MOST_ENTRIES, Ceiling, next_limit
 from gmhealth.core.continuity import Break, Place, examine
-from gmhealth.core.entry import START, EntryId
+from gmhealth.core.entry import LAST, START, EntryId
 from gmhealth.core.events import Decoded, decode_all
+from gmhealth.core.mapping import EFFECTS
 from gmhealth.errors import GmhealthError, Unavailable
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Read, Stream
@@ -130,3 +131,22 @@ class Reader:
         if read.entries:
             self._limit = next_limit(read.entries, most_entries=self._batch_size, most_bytes=BATCH_BYTES)
         return Reading(after, read, full=len(read.entries) >= limit, ahead=ahead)
+
+
+def summaries_after(stream: Stream, after: EntryId, between: Callable[[], None]) -> dict[str, set[str]]:
+    """Tell which summaries the entries after `after` give each game, as far as any batch may reach.
+
+    Read in pages, which hold no more bytes than a batch; `between` is called after each.
+    """
+    reader = Reader(stream, Job(until=LAST, batch_size=MOST_ENTRIES, block_ms=0), lambda _: None)
+    found: dict[str, set[str]] = {}
+    left, more = MOST_ENTRIES, True
+    while more and left > 0:
+        reading = reader.read(after)
+        for event in reading.decode().events:
+            found.setdefault(event.game_id, set()).add(EFFECTS[event.type].summary)
+        if more := reading.full:
+            left -= len(reading.read.entries)
+            after = EntryId.parse(reading.read.entries[-1][0]) or LAST
+        between()
+    return found

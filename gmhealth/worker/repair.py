@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Final
 
 from gmhealth.core.continuity import Place
@@ -14,7 +15,8 @@ from gmhealth.errors import Unusable
 from gmhealth.worker.commits import EMPTY, Commits, Content, Position
 from gmhealth.worker.events import Observer, OffsetMoved, OffsetRestored, Settled
 from gmhealth.worker.job import Job
-from gmhealth.worker.ports import Ledger, Rows, Saved
+from gmhealth.worker.ports import Ledger, Rows, Saved, Stream
+from gmhealth.worker.reader import summaries_after
 from gmhealth.worker.settle import Course, Unfit, decide
 
 SLICE: Final = 500
@@ -36,6 +38,7 @@ class Settler:
 
     def __init__(
         self,
+        stream: Stream,
         ledger: Ledger,
         rows: Rows,
         commits: Commits,
@@ -43,7 +46,7 @@ class Settler:
         observe: Observer,
         clock_ms: Callable[[], int],
     ) -> None:
-        self._ledger, self._rows, self._commits = ledger, rows, commits
+        self._stream, self._ledger, self._rows, self._commits = stream, ledger, rows, commits
         self._job, self._observe, self._clock_ms = job, observe, clock_ms
 
     def settle(self) -> tuple[Saved, Place] | None:
@@ -67,7 +70,7 @@ class Settler:
         position = Position(Place(course.offset, course.entries_read), sets=course.restore and self._job.moves_offset)
         if course.prepare:
             saved = self._send(saved, position, at)
-        repairs = self._repair(at) if course.verify else Repairs(at)
+        repairs = self._repair(at, course) if course.verify else Repairs(at)
         saved, published = self._publish(saved, position, repairs, at)
         self._observe(Settled(course.offset, published, len(repairs.effects)))
         return saved, position.place
@@ -92,12 +95,14 @@ class Settler:
         server = self._rows.server
         return self._commits.send(fence, position, written_at=at, server=server, verified=verified, content=content)[0]
 
-    def _repair(self, at: str) -> Repairs:
-        """Write again what rows provably lack of the last minute of writes, and nothing else (I10)."""
+    def _repair(self, at: str, course: Course) -> Repairs:
+        """Write again what rows lack of the last minute of writes, and nothing else (I10)."""
+        left = course.offset if course.moved_from is None else course.moved_from  # where a batch in flight began
+        in_flight = cache(partial(summaries_after, self._stream, left, self._rows.keep_alive))
         lines = by_game(line for packed in self._ledger.recent_writes() for line in unpack_lines(packed))
         games, repairs = sorted(lines), Repairs(at)
         for first in range(0, len(games), REPAIRED_AT_ONCE):
-            found = lost(lines, self._rows.find(games[first : first + REPAIRED_AT_ONCE]))
+            found = lost(lines, self._rows.find(games[first : first + REPAIRED_AT_ONCE]), in_flight)
             effects = [found[game_id] for game_id in sorted(found)]
             wrote = self._rows.write([effect for effect in effects if effect is not None], repairs.at)
             repairs.at = wrote.at or repairs.at

@@ -16,8 +16,7 @@ class Keys:
     """Offset and commit record, and who committed last.
 
     `offset_deleted`: it is where it was, by the commit record. `interrupted`: since the last commit somebody else has
-    changed a key, or all connections are lost; whoever goes on has to settle first. `verified_us`: the time of the last
-    commit that was verified; what was written later is in no journal.
+    changed a key, or all connections are lost; whoever goes on has to settle first.
     """
 
     offset: EntryId = START
@@ -26,7 +25,6 @@ class Keys:
     last: CommitRecord | None = None
     offset_deleted: bool = False
     interrupted: bool = False
-    verified_us: int = 0
 
     def copy(self) -> Keys:
         """Give the same once more."""
@@ -67,6 +65,4 @@ class Keys:
         if record.entries_read not in (None, count(self.offset)):
             yield Violation("I9", f"the offset is the {count(self.offset)}-th entry, by {record}")
         self.record = self.last = record
-        if record.verified:
-            self.verified_us = record.written_us
         self.interrupted = False

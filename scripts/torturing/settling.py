@@ -42,8 +42,7 @@ class Settling:
             yield Violation("I7", f"dead letters of no batch: {step}")
         repeated = self._repeated(keys, record)
         for again in repeated.values():
-            if not self._may_be_lost(keys, record, again):
-                yield Violation("I10", f"{record} was preceded by a write that nothing calls for: {again}")
+            yield Violation("I10", f"{record} was preceded by a write that nothing calls for: {again}")
         versions: dict[str, Version] = {}
         for one in step.sent:
             version = self._shown(one, record)
@@ -79,12 +78,6 @@ class Settling:
             if (written := self._history.written(record, game_id))
         }
 
-    def _may_be_lost(self, keys: Keys, record: CommitRecord, again: Version) -> bool:
-        """Whether the row had a write of ours that is in no journal, as its commit failed: it looks like a lost one."""
-        before = [each for each in self._history.before(record, again.game_id) if each.n < again.n]
-        ours = [each for each in before if each.pid is not None]
-        return bool(ours) and ours[-1].updated_us > keys.verified_us
-
     def _shown(self, one: Sent, record: CommitRecord) -> Version | None:
         """The newest version of the row that a snapshot shows."""
         row = Row(one.status, one.turn, one.summary)
@@ -100,8 +93,7 @@ class Settling:
         for later in self._history.before(record, version.game_id):
             if later.n > version.n and (later.pid == record.pid if fence_only else later.pid is not None):
                 yield Violation("I5", f"{record} publishes {version}, and there was {later}")
-        since = keys.verified_us if keys.record is None or not keys.record.verified else keys.record.written_us
-        if version.updated_us <= since:
+        if keys.record is None or version.updated_us <= keys.record.written_us:
             yield Violation("I5", f"{record} publishes {version}, which the commit before it had covered")
 
     def _judge_missing(self, keys: Keys, record: CommitRecord) -> Iterator[Violation]:

@@ -228,9 +228,7 @@ def test_the_successor_of_a_stream_that_was_gone_is_read_from_its_start(added: i
 
 def test_what_a_new_stream_loses_before_it_is_read_is_counted() -> None:
     anew, trimmed = Place(START, 2), stream(5, 10, added=10)
-    assert anew.anew
     assert examine(anew, trimmed, hand(5, 10), there=True) == (Place(START, 4), lost(0, 5, 2, exact=True))
-    assert not Place().anew
     first = examine(Place(), trimmed, hand(5, 10), there=True)
     assert first == (Place(START, 4), None), "what was gone before anybody read is no loss"
 

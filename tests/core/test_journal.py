@@ -97,6 +97,15 @@ def test_a_row_is_lost_where_it_cannot_have_had_our_write(status: str, health: s
     assert is_lost(Stored("game-a", Row(status, 1, health), at, 1), [EARLIER, NEWEST]) is gone
 
 
+def test_what_a_batch_in_flight_may_have_left_is_not_lost() -> None:
+    """Its rows were written and its commit failed: nothing of it is in the journal (I10)."""
+    row = Stored("game-a", Row("running", 1, "healthy"), "6", 1)
+    assert is_lost(row, [NEWEST], lambda: {"game-a": {"probe_failed"}, "game-b": {"healthy"}})
+    assert not is_lost(row, [NEWEST], lambda: {"game-a": {"probe_failed", "healthy"}})
+    older = Stored("game-a", Row("running", 1, "healthy"), "4", 1)
+    assert is_lost(older, [NEWEST], lambda: {"game-a": {"healthy"}}), "whatever is in flight was written later"
+
+
 def test_a_status_that_an_older_write_left_alone_is_not_moved_for_it() -> None:
     """An `oom` that met a turn's generation, which then ended, by a clock that is behind (I10)."""
     met = Line("game-a", "engine_unreachable", "oom", "generation_in_progress", "generation_in_progress", "oom", "5")
@@ -123,6 +132,6 @@ def test_what_the_row_lacks_is_written_again_and_no_more() -> None:
 def test_games_that_the_journal_does_not_have_are_nobodys_to_repair() -> None:
     rows = [Stored("game-a", Row("running", 1, "oom"), "4", 1), Stored("game-b", Row("running", 1, "oom"), "9", 1)]
     other = NEWEST._replace(game_id="game-b")
-    assert lost(by_game([NEWEST, other]), rows) == {
+    assert lost(by_game([NEWEST, other]), rows, dict) == {
         "game-a": NetEffect("game-a", "engine_unreachable", "oom"),
     }

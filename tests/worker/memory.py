@@ -49,6 +49,7 @@ class Postgres:
     micros: int = 0
     session: object | None = None
     before: dict[str, Game] | None = None
+    lost: bool = False
 
     def now(self) -> str:
         self.micros += 1000
@@ -73,13 +74,21 @@ class Postgres:
 
     def fail_over(self) -> None:
         """A replica takes over, without the last change if it has not got it."""
-        self.games, self.before = self.before or self.games, None
+        self._lose()
         self.server = replace_server(self.server, timeline=f"{int(self.server.timeline, 16) + 1:08X}")
         self.end_sessions()
 
     def crash(self) -> None:
         """It starts again without the last change, as with `synchronous_commit = off`."""
+        self._lose()
+        self.restart()
+
+    def _lose(self) -> None:
+        self.lost |= self.before is not None
         self.games, self.before = self.before or self.games, None
+
+    def restart(self) -> None:
+        """It starts again and has everything."""
         self.server = replace_server(self.server, started=self.server.started + "a")
         self.end_sessions()
 

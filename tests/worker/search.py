@@ -14,7 +14,7 @@ from gmhealth.core.entry import Entry, EntryId
 from gmhealth.core.events import EventType
 from gmhealth.core.mapping import EFFECTS, SWAPS
 from gmhealth.errors import Unavailable
-from gmhealth.worker.events import Idle, Notice, Standby
+from gmhealth.worker.events import Idle, Notice, Settled, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.loop import Worker
 from tests.worker.memory import Contents, Game, Ports, Postgres, Published, Redis
@@ -37,6 +37,8 @@ class Fault(Enum):
     CRASHES_AFTER = "crashes after"
     LATE = "a commit is late"
     CRASHES_LATE = "a commit is late, its sender dead"
+    ALL_KILLED = "all are killed, and nothing is lost"
+    RECORD_DELETED = "commit record deleted"
     SESSION_ENDS = "session ends"
     FAILS_OVER = "PostgreSQL fails over"
     RESTARTS = "PostgreSQL restarts without its last commit"
@@ -48,7 +50,7 @@ class Fault(Enum):
 
 
 AT_COMMITS = frozenset({Fault.LATE, Fault.CRASHES_LATE})
-CRASHES = frozenset({Fault.CRASHES, Fault.CRASHES_AFTER, Fault.CRASHES_LATE})
+CRASHES = frozenset({Fault.CRASHES, Fault.CRASHES_AFTER, Fault.CRASHES_LATE, Fault.ALL_KILLED})
 DELAY = 5
 """Calls until a late commit arrives."""
 
@@ -90,6 +92,7 @@ class Run:
         self._late: list[tuple[int, Callable[[], object]]] = []
         self._notices: dict[int, Notice] = {}
         self._fired = False
+        self._repaired = 0
         self._workers = [self._worker(at) for at in range(self.scene.workers)]
 
     def _worker(self, at: int) -> Worker:
@@ -100,6 +103,8 @@ class Run:
 
         def observe(notice: Notice) -> None:
             self._notices[at] = notice
+            if isinstance(notice, Settled):
+                self._repaired += notice.repaired
 
         ports = Ports(self.redis, self.postgres, gate)
         return Worker(
@@ -130,12 +135,14 @@ class Run:
                 self._fail(fault, ports, name)
             if fault in (Fault.FAILS, Fault.CRASHES):
                 self._fail(fault, ports, name)
-            if fault in (Fault.ANSWER_LOST, Fault.CRASHES_AFTER):
+            if fault in (Fault.ANSWER_LOST, Fault.CRASHES_AFTER, Fault.ALL_KILLED):
                 call()
                 self._fail(fault, ports, name)
         return call()
 
     def _fail(self, fault: Fault, ports: Ports, name: str) -> None:
+        if fault is Fault.ALL_KILLED:
+            self.postgres.restart()
         if fault in CRASHES:
             ports.close()
             raise Crash
@@ -153,6 +160,8 @@ class Run:
                 postgres.fail_over()
             case Fault.RESTARTS:
                 postgres.crash()
+            case Fault.RECORD_DELETED:
+                redis.now.packed = b""
             case Fault.ROLLED_BACK:
                 redis.roll_back()
                 self._late.clear()
@@ -195,6 +204,12 @@ class Run:
         happened = {each.fault for each in self.faults}
         if (at := EntryId.parse(self.redis.now.offset or "")) is None or at.ms != self.redis.added:
             yield f"the offset is {self.redis.now.offset}"
+        # Without a record nobody knows what was published by when, and entries that are passed over tell nothing of a
+        # batch in flight (README, "Not covered").
+        if Fault.RECORD_DELETED in happened and happened & {Fault.RESET_FORWARD, Fault.TRIMMED}:
+            return
+        if self._repaired and not self.postgres.lost and Fault.TRIMMED not in happened:
+            yield "rows were written again that had lost nothing"
         for game_id, game in self.postgres.games.items():
             told = [each for each in self.redis.now.published if each.snapshot.game_id == game_id]
             yield from _unreported(game_id, game, told[-1] if told else None)

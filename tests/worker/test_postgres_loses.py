@@ -13,6 +13,7 @@ from gmhealth.worker.events import Active, Settled
 from gmhealth.worker.job import Job
 from tests.games import Game, add_game, game, games
 from tests.ledger_keys import KEYS
+from tests.worker.faulty import Crash, When, raising
 from tests.worker.scene import Actor, Scene, takes_over
 
 ONE_BY_ONE = Job(batch_size=1, block_ms=1)
@@ -90,6 +91,26 @@ def test_a_status_that_another_writer_changed_since_stays(scene: Scene, consumed
     scene.pg.execute("UPDATE runtime_records SET engine_health = 'oom' WHERE game_id = 'game-a'")
     consumed.rest()
     assert game(scene.pg, "game-a") == Game("generation_in_progress", 7, "healthy")
+
+
+@pytest.mark.parametrize("reset", [None, "5-0"], ids=["as it was", "set forward"])
+def test_rows_that_a_batch_in_flight_wrote_are_not_taken_for_lost(
+    scene: Scene, consumed: Actor, reset: str | None
+) -> None:
+    """All is killed between write and commit, and nothing is lost: the journal's older write is not done again."""
+    scene.event("5-0", "game-a", "container_oom", 5)
+    consumed.boundaries.visit = raising(Crash(), "ledger.commit", When.BEFORE)
+    with pytest.raises(Crash):
+        consumed.worker.step()
+    consumed.die()
+    promote(scene, consumed, losing=False)
+    if reset is not None:
+        scene.reset(reset)
+    heir = scene.actor(job=ONE_BY_ONE)
+    heir.rest()
+    assert [each.repaired for each in heir.notices if isinstance(each, Settled)] == [0]
+    assert game(scene.pg, "game-a") == Game("engine_unreachable", 7, "oom")
+    assert {each for each in shown(scene)[4:] if each[0] == "game-a"} == {("game-a", "engine_unreachable", "oom")}
 
 
 def test_hours_after_the_last_event_an_oom_that_met_a_running_turn_stays_what_it_was(scene: Scene) -> None:

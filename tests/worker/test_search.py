@@ -121,7 +121,12 @@ def no_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that lost a write stay as they are."""
-    monkeypatch.setattr(Settler, "_repair", lambda _self, at: Repairs(at))
+    monkeypatch.setattr(Settler, "_repair", lambda _self, at, _course: Repairs(at))
+
+
+def nothing_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a batch in flight has written is taken for what PostgreSQL is left with after a loss."""
+    monkeypatch.setattr(repair, "summaries_after", lambda *_: {})
 
 
 def no_verification(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +141,7 @@ def no_verification(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "mutate",
-    [offset_first, debounce_first, no_fence, no_settling, no_publishing, no_repair, no_verification],
+    [offset_first, debounce_first, no_fence, no_settling, no_publishing, no_repair, nothing_in_flight, no_verification],
 )
 def test_each_rule_is_needed(mutate: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     mutate(monkeypatch)
