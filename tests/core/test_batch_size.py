@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmhealth.core.batch_size import FIRST, GROWTH, next_limit
+from gmhealth.core.batch_size import FIRST, GROWTH, Ceiling, next_limit
 from gmhealth.core.entry import Entry
 
 sizes = st.lists(st.integers(0, 10_000), max_size=200)
@@ -46,3 +46,15 @@ def test_of_entries_larger_than_the_bound_one_is_asked_for() -> None:
 def test_while_nothing_is_known_few_are_asked_for() -> None:
     assert next_limit([], most_entries=5000, most_bytes=1) == FIRST
     assert next_limit([], most_entries=7, most_bytes=1) == 7
+
+
+def test_a_ceiling_is_half_of_what_failed_and_doubles_after_ten_that_went_well() -> None:
+    ceiling = Ceiling(1000)
+    assert [ceiling.lower(failed) for failed in (1, 1000)] == [False, True]
+    found = []
+    for _ in range(25):
+        ceiling.went_well()
+        found.append(ceiling.entries)
+    assert found == [500] * 9 + [1000] * 16
+    assert ceiling.lower(3)
+    assert ceiling.entries == 1

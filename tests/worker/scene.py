@@ -135,7 +135,7 @@ class Scene:
 
     def wait_until_alone(self) -> None:
         """Wait until the server has noticed that sessions ended, and has freed their locks."""
-        eventually(self._alone)
+        self.wait_until_alone_but_for(0)
 
     def wait_until_alone_but_for(self, others: int) -> None:
         """Wait until so many other sessions are left."""
@@ -145,10 +145,6 @@ class Scene:
         count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         row = self.pg.execute(count).fetchone()
         return int(row[0]) if row else 0
-
-    def _alone(self) -> bool:
-        others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        return self.pg.execute(others).fetchone() is None
 
     def _session(self, name: str) -> Connection:
         connection = postgres_connection.connect(self._postgres_dsn, password=None, application_name=name)

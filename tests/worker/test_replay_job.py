@@ -124,12 +124,11 @@ def test_what_a_failover_of_postgresql_lost_is_written_again_and_the_replay_goes
 
 def test_what_a_failover_of_redis_takes_with_it_is_published_again(range_: Scene) -> None:
     """Its entries are old, so no consumer reads them again: nobody else knows of what it moved (I3)."""
-    one, other = range_.actor(job=RANGE), range_.actor(job=RANGE)
+    one = range_.actor(job=RANGE)
     one.worker.step()
     before = everything(range_.redis)
     range_.redis.delete("lobby")
     one.die()
-    del other
     actor = range_.actor(job=RANGE)
     takes_over(actor)
     actor.boundaries.visit = once_before("ledger.commit", lambda: restore(range_.redis, before))

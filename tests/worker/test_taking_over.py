@@ -15,7 +15,7 @@ from gmhealth.worker.job import Job
 from tests.games import add_game, game
 from tests.ledger_keys import KEYS
 from tests.streams import everything, restore
-from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, once_before, raising
+from tests.worker.faulty import Boundaries, Crash, Crossing, Fault, When, raising
 from tests.worker.scene import Actor, Scene
 
 ONE_BY_ONE = Job(batch_size=1, block_ms=1)
@@ -48,6 +48,13 @@ TROUBLES: dict[str, Callable[[Scene], object]] = {
 }
 
 
+def at_rest(actor: Actor) -> None:
+    """Step on in spite of failures."""
+    while not actor.at_rest():
+        with suppress(Unavailable):
+            actor.worker.step()
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_whatever_becomes_of_its_entries(orphaned: Scene, trouble: str) -> None:
     TROUBLES[trouble](orphaned)
@@ -77,9 +84,7 @@ def test_whenever_the_offset_is_moved_past_it(orphaned: Scene, at: int) -> None:
 def test_whatever_fails_as_it_takes_over(orphaned: Scene, at: int, when: When) -> None:
     orphaned.reset("2-0")
     actor = orphaned.actor(Boundaries(Fault(at, when, crash=False)))
-    while not actor.at_rest():
-        with suppress(Unavailable):
-            actor.worker.step()
+    at_rest(actor)
     assert shown(orphaned) == [UNREPORTED]
 
 
@@ -161,13 +166,6 @@ def test_a_commit_that_is_late_does_not_apply_once_the_offset_has_come_back(scen
     assert (scene.snapshots(), scene.offset()) == (before, "1-0")
 
 
-def at_rest(actor: Actor) -> None:
-    """Step on in spite of failures."""
-    while not actor.at_rest():
-        with suppress(Unavailable):
-            actor.worker.step()
-
-
 def test_a_redis_that_refuses_for_a_while_has_each_batch_written_once_a_try(scene: Scene) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom", 1)
@@ -184,11 +182,3 @@ def test_a_redis_that_refuses_for_a_while_has_each_batch_written_once_a_try(scen
     at_rest(actor)
     assert actor.boundaries.names.count("rows.write") == 2, "settling comes first, and waits"
     assert game(scene.pg).status == "engine_unreachable"
-
-
-def test_other_leaders_entries_are_published_before_ours(orphaned: Scene) -> None:
-    orphaned.event("3-0", "game-a", "probe_recovered", 3)
-    actor = orphaned.actor(Boundaries(visit=once_before("ledger.commit", lambda: None)))
-    actor.rest()
-    assert shown(orphaned)[0] == UNREPORTED
-    assert shown(orphaned)[-1] == ("game-a", "running", "healthy")

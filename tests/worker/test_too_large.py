@@ -53,10 +53,10 @@ def test_it_is_tried_again_at_half_its_size(scene: Scene, most: int, first: int)
     assert halved == [each for each in (4, 2, 1) if each >= first and first < 8]
 
 
-def test_it_grows_again_when_several_have_gone_well(scene: Scene) -> None:
-    _, sizes = consume(scene, 3, 60)
-    assert sizes[:10] == [2] * 10
-    assert set(sizes[10:]) == {2}, "four at once fail again, and are tried seldom"
+def test_what_is_too_large_is_tried_again_seldom(scene: Scene) -> None:
+    actor, sizes = consume(scene, 3, 60)
+    assert set(sizes) == {2}
+    assert len([notice for notice in actor.notices if isinstance(notice, BatchHalved)]) == 4  # 8 to 4 to 2, and 4 twice
 
 
 def test_what_has_another_cause_is_tried_again_as_it_is(scene: Scene) -> None:
