@@ -9,6 +9,7 @@ from typing import Final
 
 import psycopg
 
+from gmhealth.core.plan import Refusal
 from gmhealth.errors import GmhealthError, Unavailable, Unusable
 
 TRANSIENT_SQLSTATES: Final = (
@@ -25,6 +26,8 @@ TRANSIENT_SQLSTATES: Final = (
 )
 """SQLSTATEs, or their first characters, that may pass. None at all means that the connection is gone."""
 
+REFUSED_ROW: Final = ("22", "23", "44", "P0")
+"""Classes of SQLSTATEs that tell of one row: data, constraints, a view's check, and what a trigger raises."""
 CANCELLED: Final = "57014"
 """As by `statement_timeout`."""
 STALE_PLAN: Final = "RevalidateCachedQuery"
@@ -89,6 +92,14 @@ def translate(error: psycopg.Error, what: str) -> GmhealthError:
     by_size = error.sqlstate in (None, CANCELLED)
     words = f"PostgreSQL could not {what}: {text}"
     return Unavailable(words, hint=ASK_DOCTOR, server="PostgreSQL", cause=cause, by_size=by_size)
+
+
+def refusal_of(error: psycopg.Error) -> Refusal | None:
+    """Tell whether `error`, met while rows were written, is that of one of them."""
+    code, diag = error.sqlstate or "", error.diag
+    if not code.startswith(REFUSED_ROW):
+        return None
+    return Refusal(diag.message_primary or type(error).__name__, code, diag.column_name or "")
 
 
 def _permanent(text: str) -> str:

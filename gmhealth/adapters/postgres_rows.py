@@ -11,7 +11,7 @@ from msgspec.json import encode
 from psycopg import sql
 
 from gmhealth.adapters.postgres_connection import Connection, rows_of
-from gmhealth.adapters.postgres_errors import translated
+from gmhealth.adapters.postgres_errors import refusal_of, translated
 from gmhealth.adapters.postgres_server import ASKED, ask_server
 from gmhealth.adapters.postgres_writes import LOCK_ORDER, WriteStatement
 from gmhealth.core.commit_record import Server
@@ -194,19 +194,33 @@ class PostgresRows:
             return Wrote("", {})
         with self._session("write rows") as connection:
             try:
-                with connection.busy_with(meanwhile):
-                    found = self._send(connection, effects, since)
-            except psycopg.errors.UntranslatableCharacter:
-                # By a game whose ID the database's encoding cannot hold, which has no row; by anything else, again.
-                known = {row[0] for row in rows_of(connection, self._find, [each.game_id for each in effects])}
-                held = [each for each in effects if each.game_id in known]
-                found = self._send(connection, held, since) if held else []
-        at = found[0][0] if found else ""
-        return Wrote(at, {game: Written(before, Row(*row), own_at) for _, game, before, own_at, *row in found})
+                found = self._send(connection, effects, since, meanwhile)
+            except psycopg.Error as error:
+                if (refusal := refusal_of(error)) is None:
+                    raise
+                return Wrote("", {}, refusal=refusal)
+            written = {game: Written(before, Row(*row), own_at) for _, game, before, own_at, *row in found}
+            missing = [each.game_id for each in effects if each.game_id not in written]
+            skipped = self._known(connection, missing) if missing else ()
+        return Wrote(found[0][0] if found else "", written, skipped)
 
-    def _send(self, connection: Connection, effects: Sequence[NetEffect], since: str) -> list[tuple[Any, ...]]:
+    def _known(self, connection: Connection, game_ids: list[str]) -> set[str]:
+        return {row[0] for row in rows_of(connection, self._find, game_ids)}
+
+    def _send(
+        self, connection: Connection, effects: Sequence[NetEffect], since: str, meanwhile: Meanwhile = nothing
+    ) -> list[tuple[Any, ...]]:
         query = self._write.of(connection.info.server_version)
-        return connection.execute(query, {"changes": encode(effects).decode(), "since": since}).fetchall()
+        try:
+            with connection.busy_with(meanwhile):
+                return connection.execute(query, {"changes": encode(effects).decode(), "since": since}).fetchall()
+        except psycopg.errors.UntranslatableCharacter:
+            # By a game whose ID the database's encoding cannot hold, which has no row; by anything else, again.
+            known = self._known(connection, [each.game_id for each in effects])
+            held = [each for each in effects if each.game_id in known]
+            if len(held) == len(effects):
+                raise
+            return self._send(connection, held, since) if held else []
 
     def keep_alive(self) -> None:
         """Send the shortest of statements, if there is a session to keep."""

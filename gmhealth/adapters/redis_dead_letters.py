@@ -1,4 +1,4 @@
-"""The stream of dead letters: what could not be decoded, byte for byte (I7)."""
+"""The stream of dead letters: what could not be decoded, or not written, byte for byte (I7)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An entry that was no health event; its ID tells when it was found.
+    """An entry that was no health event, or whose game's row was refused; its ID tells when that was.
 
     If it is damaged itself, `fields` is None and `reason` says so.
     """
@@ -37,6 +37,7 @@ class DeadLetter:
     reason: str
     fields: list[bytes] | None
     retried_as: str | None
+    detail: str = ""
 
     @property
     def entry(self) -> Entry:
@@ -129,13 +130,14 @@ class RedisDeadLetters:
 def _letter(entry: Entry, retried_as: bytes | None) -> DeadLetter:
     letter_id, values = entry
     packed = dict(zip(values[::2], values[1::2], strict=False)).get(b"letter", b"")
-    source_id, reason, fields = unpack(packed) or (b"", "damaged", None)
+    source_id, reason, fields, detail = unpack(packed) or (b"", "damaged", None, "")
     return DeadLetter(
         letter_id=letter_id.decode(),
         source_id=_text(source_id),
         reason=reason,
         fields=fields,
         retried_as=None if retried_as is None else _text(retried_as),
+        detail=detail,
     )
 
 

@@ -1,4 +1,4 @@
-"""`gmhealth dead-letter`: what could not be decoded."""
+"""`gmhealth dead-letter`: what could not be decoded, or not be written."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @app.callback()
 def dead_letter() -> None:
-    """Look at what could not be decoded; retry or purge it.
+    """Look at what could not be decoded or written; retry or purge it.
 
     gmhealth dead-letter list
     gmhealth dead-letter retry --all
 
-    An entry that is no health event goes to a stream of dead letters, byte for byte, and the consumer goes on.
+    An entry that is no health event, or whose game's row PostgreSQL refuses, goes to a stream of dead letters, byte for
+    byte, and the consumer goes on.
     """
 
 
@@ -69,7 +70,7 @@ def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
 
     where = f"{opened.parts.keys.dead_letters} on {view.target.redis}"
     if not view.letters:
-        lost = f"; {dropped_text(view.dropped)}" if view.dropped else ": everything could be decoded"
+        lost = f"; {dropped_text(view.dropped)}" if view.dropped else ": everything could be decoded and written"
         yield Prose(f"there are no dead letters in {where}{lost}")
         return
     columns = ("dead letter", "failed", "reason", "valid now", "retried as")
@@ -111,6 +112,7 @@ def _shown(opened: Session, view: LetterView) -> Iterator[Part | str]:
         ("source", f"{view.source.id or 'an entry'} of {opened.parts.keys.source}"),
         ("failed", utc_and_local(view.failed_at)),
         ("reason", view.reason),
+        *([("detail", view.detail)] if view.detail else []),
         ("valid now", "yes" if view.valid_now else "no"),
         ("retried as", view.retried_as or "not retried"),
     ]
@@ -121,10 +123,13 @@ def _shown(opened: Session, view: LetterView) -> Iterator[Part | str]:
 
 
 def _next(opened: Session, view: LetterView) -> str:
+    from gmhealth.core.events import Reason
+
     if view.retried_as:
         return opened.command("dead-letter", "purge", view.id)
     if view.valid_now:
-        return opened.command("dead-letter", "retry", view.id)
+        mend = "mend the table; then " if view.reason == Reason.ROW_REFUSED.value else ""
+        return f"{mend}{opened.command('dead-letter', 'retry', view.id)}"
     return f"mend what sends it; then {opened.command('dead-letter', 'purge', view.id)}"
 
 

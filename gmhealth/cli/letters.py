@@ -27,6 +27,7 @@ def letter_view(letter: DeadLetter) -> LetterView:
         id=letter.letter_id,
         source=entry_view(EntryId.parse(letter.source_id)) or EntryView(id=letter.source_id, time=None),
         reason=letter.reason,
+        detail=letter.detail,
         failed_at=time_of(found) if (found := EntryId.parse(letter.letter_id)) else None,
         fields=list(zip(texts[::2], texts[1::2], strict=False)),
         valid_now=isinstance(decode(letter.entry), HealthEvent),

@@ -31,7 +31,7 @@ class EventType(StrEnum):
 
 
 class Reason(Enum):
-    """Why an entry is no health event; the text stands in the dead letter.
+    """Why an entry is a dead letter, whose text it is: no health event, or one of a game whose row is refused.
 
     No `StrEnum`, so that `isinstance(found, str)` tells it from a game's ID: to ask `isinstance(found, Reason)` takes
     several times as long, as the metaclass of an enum is asked as well.
@@ -48,6 +48,7 @@ class Reason(Enum):
     OCCURRED_AT_MISSING = "occurred_at_ms_missing"
     OCCURRED_AT_NOT_A_NUMBER = "occurred_at_ms_not_a_number"
     OCCURRED_AT_OUT_OF_RANGE = "occurred_at_ms_out_of_range"
+    ROW_REFUSED = "row_refused"
 
 
 class HealthEvent(Struct, frozen=True, gc=False):
@@ -60,7 +61,7 @@ class HealthEvent(Struct, frozen=True, gc=False):
 
 
 class InvalidEntry(Struct, frozen=True, gc=False):
-    """An entry that is no health event, with the first reason found.
+    """An entry that goes to the dead letters, as it is no health event or its game's row is refused, and why.
 
     `packed` is its dead letter (`core.packed_letter`), which keeps it whole.
     """
@@ -90,25 +91,25 @@ def decode(entry: Entry) -> HealthEvent | InvalidEntry:
     # The contract's own order needs no search; it is what nearly every entry has.
     values = (fields[1], fields[5], fields[7]) if fields[::2] == _CONTRACT_NAMES else _values(fields)
     if not isinstance(values, tuple):
-        return refused(entry, values)
+        return dead_letter(entry, values)
     raw_game_id, raw_type, raw_time = values
     game_id = _game_id(raw_game_id)
     if not isinstance(game_id, str):
-        return refused(entry, game_id)
+        return dead_letter(entry, game_id)
     event_type = _TYPES.get(raw_type)
     if event_type is None:
-        return refused(entry, Reason.EVENT_TYPE_UNKNOWN)
+        return dead_letter(entry, Reason.EVENT_TYPE_UNKNOWN)
     occurred_at_ms = _occurred_at(raw_time)
     if not isinstance(occurred_at_ms, int):
-        return refused(entry, occurred_at_ms)
+        return dead_letter(entry, occurred_at_ms)
     return HealthEvent(entry_id, game_id, event_type, occurred_at_ms)
 
 
-def refused(entry: Entry, reason: Reason) -> InvalidEntry:
-    """Make the dead letter of an entry."""
+def dead_letter(entry: Entry, reason: Reason, detail: str = "") -> InvalidEntry:
+    """Make the dead letter of an entry; `detail` is what is known beyond the reason."""
     # Packed here, while Redis is busy with the batch before: the commit, which all of Redis waits for, is the shorter.
     entry_id, fields = entry
-    return InvalidEntry(entry_id, reason, pack(entry_id, reason.value, fields))
+    return InvalidEntry(entry_id, reason, pack(entry_id, reason.value, fields, detail))
 
 
 def decode_all(entries: Iterable[Entry]) -> Decoded:

@@ -1,7 +1,8 @@
-"""A dead letter in one byte string: an entry's ID, why it is no health event, and its names and values as they are.
+"""A dead letter in one byte string: an entry's ID, why it is one, and its names and values as they are.
 
-MessagePack: an array of the ID (a binary), the reason (a text) and an array of the names and values in stream order
-(binaries). Were ID and reason fields of their own, a letter would take a fifth more of Redis's time.
+MessagePack: an array of the ID (a binary), the reason (a text), an array of the names and values in stream order
+(binaries) and, if there is one, a detail (a text). Were they fields of their own, a letter would take a fifth more of
+Redis's time.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ class Letter(NamedTuple):
     source_id: bytes
     reason: str
     fields: list[bytes]
+    detail: str = ""
 
 
 _ENCODE: Final = Encoder().encode
 _DECODER: Final = Decoder(Letter)
 
 
-def pack(source_id: bytes, reason: str, fields: Sequence[bytes]) -> bytes:
-    """Join the three so that `unpack` gives them back exactly."""
-    return _ENCODE((source_id, reason, fields))
+def pack(source_id: bytes, reason: str, fields: Sequence[bytes], detail: str = "") -> bytes:
+    """Join them so that `unpack` gives them back exactly."""
+    return _ENCODE((source_id, reason, fields, detail) if detail else (source_id, reason, fields))
 
 
 def unpack(packed: bytes) -> Letter | None:

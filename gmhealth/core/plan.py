@@ -7,7 +7,7 @@ events give the same rows and snapshots however they are split into batches (I2)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -39,6 +39,20 @@ class Written(NamedTuple):
     updated_at: str = ""
 
 
+class Refusal(NamedTuple):
+    """Why PostgreSQL does not take a row: its words, the SQLSTATE and the column, "" for what it does not tell."""
+
+    reason: str
+    sqlstate: str = ""
+    column: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it, for a dead letter."""
+        known = (f"SQLSTATE {self.sqlstate}" * bool(self.sqlstate), f"column {self.column}" * bool(self.column))
+        return ", ".join(filter(None, (self.reason, *known)))
+
+
 class NetEffect(Struct, frozen=True, gc=False, array_like=True):
     """What a batch's events of one game do to its row, whatever status is found there.
 
@@ -59,6 +73,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
     HEALTH_ONLY = "health_only"
     NO_ROW = "no_row"
+    REFUSED = "refused"
 
 
 class Step(Struct, frozen=True, gc=False):
@@ -122,12 +137,14 @@ def fold(
     emitted: Mapping[str, str],
     *,
     swap: bool = True,
+    refused: Collection[str] = (),
 ) -> Plan:
     """Tell what `events`, in stream order, did to the rows in `written`; `emitted` is the last summary sent per game.
 
     A snapshot is sent where an event swapped the status or its summary is not the last one sent (D4). It shows the row
-    as it stood after that event, the last one of a game the row as it is stored (D5). A game without a row gives a
-    step and nothing else. `swap` is as for `net_effects`. `written` and `emitted` are not changed.
+    as it stood after that event, the last one of a game the row as it is stored (D5). A game without a row, and one
+    whose row is `refused`, gives steps and nothing else. `swap` is as for `net_effects`. `written` and `emitted` are
+    not changed.
     """
     steps: list[Step] = []
     after: dict[str, tuple[str, Summary]] = {}
@@ -136,7 +153,7 @@ def fold(
         game_id = event.game_id
         found = written.get(game_id)
         if found is None:
-            steps.append(Step(event, Outcome.NO_ROW, "", "", None))
+            steps.append(Step(event, Outcome.REFUSED if game_id in refused else Outcome.NO_ROW, "", "", None))
             continue
         before, last_summary = after.get(game_id) or (found.before, emitted.get(game_id))
         status = before

@@ -67,16 +67,16 @@ EVENTS = Metric(
     "counter",
     "gmhealth_events",
     "Health events by what became of them: swapped, conflict (the status was not the expected one), health_only,"
-    " no_row (no such game).",
+    " no_row (no such game), refused (PostgreSQL does not take the row).",
     ("type", "outcome"),
     _all(tuple(EventType), tuple(Outcome)),
 )
 TRANSITIONS = Metric(
     "counter",
     "gmhealth_transitions",
-    "Compare-and-swaps on the status that events asked for, by result: swapped, conflict or no_row.",
+    "Compare-and-swaps on the status that events asked for, by result: swapped, conflict, no_row or refused.",
     ("from", "to", "result"),
-    tuple((*pair, result) for pair in TRANSITIONS_KNOWN for result in ("swapped", "conflict", "no_row")),
+    tuple((*pair, result) for pair in TRANSITIONS_KNOWN for result in ("swapped", "conflict", "no_row", "refused")),
 )
 SNAPSHOTS = Metric(
     "counter",
@@ -258,7 +258,7 @@ class Figures:
         suppressed = -sent
         for (kind, outcome), count in Counter((step.event.type, step.outcome) for step in done.plan.steps).items():
             self._add(EVENTS, (kind, outcome), count)
-            suppressed += count if outcome is not Outcome.NO_ROW else 0
+            suppressed += count if outcome not in (Outcome.NO_ROW, Outcome.REFUSED) else 0
             if (asked := EFFECTS[kind].transition) is not None:
                 self._add(TRANSITIONS, (asked.expected, asked.target, outcome), count)
         self._add(SNAPSHOTS, ("sent",), sent)

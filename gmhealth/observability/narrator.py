@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from itertools import islice
 from logging import DEBUG, ERROR, INFO, WARNING
+from typing import Final
 
 from gmhealth.core.continuity import EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry
-from gmhealth.core.plan import Outcome
+from gmhealth.core.plan import Outcome, Refusal
 from gmhealth.observability.logs import LOGGER, log
 from gmhealth.worker.events import (
     Active,
@@ -63,16 +65,21 @@ MESSAGES = {
     Recovered: (INFO, "going on again"),
 }
 
+SHOWN: Final = 5
+"""Games of a batch that are named."""
+
 
 def narrate(notice: Notice) -> None:
     """Write what `notice` says, if it is worth a line."""
+    if isinstance(notice, BatchDone | Settled):
+        _refused(notice.refused)
     if isinstance(notice, BatchDone):
         _batch(notice)
     elif not isinstance(notice, Idle):
         level, message = _settled(notice) if isinstance(notice, Settled) else MESSAGES[type(notice)]
         if isinstance(notice, Waiting) and notice.attempt & (notice.attempt - 1):
             level = DEBUG  # said at the tries 1, 2, 4, 8, …: an outage of a day is a dozen lines
-        log(level, message, **{field.name: _plain(getattr(notice, field.name)) for field in fields(notice)})
+        log(level, message, **{name: _plain(getattr(notice, name)) for name in _names(notice)})
 
 
 def _settled(notice: Settled) -> tuple[int, str]:
@@ -81,6 +88,10 @@ def _settled(notice: Settled) -> tuple[int, str]:
     if notice.published:
         return INFO, "rows that had changed since the last commit were published"
     return DEBUG, "settled: nothing was left to publish or repair"
+
+
+def _names(notice: Notice) -> list[str]:
+    return [field.name for field in fields(notice) if field.name != "refused"]
 
 
 def _plain(value: object) -> object:
@@ -112,6 +123,13 @@ def _dead_letters(invalid: Sequence[InvalidEntry]) -> None:
         last=_id(invalid[-1]),
         **dict(sorted(reasons.items())),
     )
+
+
+def _refused(refused: Mapping[str, Refusal]) -> None:
+    for game_id, why in islice(refused.items(), SHOWN):
+        log(WARNING, "PostgreSQL refuses the row of a game", game_id=game_id, **why._asdict())
+    if len(refused) > SHOWN:
+        log(WARNING, "PostgreSQL refuses the rows of more games", count=len(refused) - SHOWN)
 
 
 def _batch(done: BatchDone) -> None:

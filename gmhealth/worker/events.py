@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gmhealth.core.continuity import Break
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
-from gmhealth.core.plan import Plan
+from gmhealth.core.plan import Plan, Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
     """A batch is durable: its rows are written, its snapshots sent, its offset moved.
 
-    `dropped`: old dead letters that had to go for its own, 0 where the answer that told it was lost.
+    `invalid` went to the dead letters, those of the `refused` games among them. `dropped`: old dead letters that had to
+    go for its own, 0 where the answer that told it was lost.
     """
 
     entries: int
@@ -25,6 +26,7 @@ class BatchDone:
     last: EntryId
     seconds: Mapping[str, float]
     dropped: int = 0
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,13 @@ class Settled:
     """What a fault, or another leader, may have left is known and mended (design 3.4); reading goes on after `offset`.
 
     `published` games got a snapshot of their row as it stands, without an event; `repaired` ones had lost what was
-    written to their row, which was written again.
+    written to their row, which was written again, but for those that were `refused` this time.
     """
 
     offset: EntryId
     published: int
     repaired: int
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

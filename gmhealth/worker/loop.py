@@ -27,7 +27,7 @@ from gmhealth.worker.outages import Outages
 from gmhealth.worker.ports import Ledger, Lock, Rows, Saved, Stop, Stream
 from gmhealth.worker.reader import Reader, Reading
 from gmhealth.worker.repair import Settler
-from gmhealth.worker.writer import Writer, Written
+from gmhealth.worker.writer import Writer, Written, dead_letters
 
 KEEP_ALIVE_S: Final = 1.0
 """A session that is used less often than this is taken for frozen (design 3.4)."""
@@ -224,20 +224,21 @@ class Worker:
         written = self._writer.write(self._wanted(decoded.events), at.record.written_at, self._reader.read_ahead)
         seconds["write"] = perf_counter() - began
         self._reader.check()
-        invalid = decoded.invalid if self._job.moves_offset else ()
+        letters = (*decoded.invalid, *dead_letters(reading.read.entries, written)) if self._job.moves_offset else ()
         began = perf_counter()
-        dropped = self._commit(at, place, written, invalid)
+        dropped = self._commit(at, place, written, letters)
         seconds["publish"] = perf_counter() - began
         self._writer.published(written.plan)
         self._reader.went_well()
         self._ended(place)
-        self._observe(BatchDone(len(reading.read.entries), invalid, written.plan, place.offset, seconds, dropped))
+        entries, plan, refused = len(reading.read.entries), written.plan, written.refused
+        self._observe(BatchDone(entries, letters, plan, place.offset, seconds, dropped, refused))
 
     def _wanted(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent]:
         games = self._job.games
         return events if games is None else [event for event in events if event.game_id in games]
 
-    def _commit(self, at: Standing, place: Place, written: Written, invalid: Sequence[InvalidEntry]) -> int:
+    def _commit(self, at: Standing, place: Place, written: Written, letters: Sequence[InvalidEntry]) -> int:
         publish, renewed = self._job.publish, self._clock()
         saved, dropped = self._commits.send(
             at.saved,
@@ -247,7 +248,7 @@ class Worker:
             verified=True,
             content=Content(
                 snapshots=written.plan.snapshots if publish else (),
-                dead_letters=invalid,
+                dead_letters=letters,
                 lines=written.lines,
                 journal=pack_events(written.plan.steps, publish=publish) if written.plan.steps else b"",
                 job=self._job.name,

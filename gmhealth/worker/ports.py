@@ -19,7 +19,7 @@ from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.journal import Stored
 from gmhealth.core.outage import Outage
-from gmhealth.core.plan import NetEffect, Written
+from gmhealth.core.plan import NetEffect, Refusal, Written
 from gmhealth.core.snapshot import Snapshot
 
 Meanwhile: TypeAlias = Callable[[], None]
@@ -147,10 +147,16 @@ class Lock(Enum):
 
 
 class Wrote(NamedTuple):
-    """What a write found and left: `at` is PostgreSQL's time of it as text, "" where no row was written."""
+    """What a write found and left: `at` is PostgreSQL's time of it as text, "" where no row was written.
+
+    `skipped` games have a row that was found and not updated, as by a policy without UPDATE, or a trigger. A `refusal`
+    is that of one of the rows, and nothing was written.
+    """
 
     at: str
     rows: Mapping[str, Written]
+    skipped: Collection[str] = ()
+    refusal: Refusal | None = None
 
 
 class Rows(Protocol):

@@ -9,11 +9,12 @@ from typing import Final
 
 from gmhealth.core.continuity import Place
 from gmhealth.core.journal import Line, Stored, by_game, lost, pack_repairs, unpack_lines
-from gmhealth.core.plan import NetEffect
+from gmhealth.core.plan import NetEffect, Refusal
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unusable
 from gmhealth.worker.commits import EMPTY, Commits, Content, Position
 from gmhealth.worker.events import Observer, OffsetMoved, OffsetRestored, Settled
+from gmhealth.worker.isolation import Isolation
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Ledger, Rows, Saved, Stream
 from gmhealth.worker.reader import summaries_after
@@ -31,6 +32,7 @@ class Repairs:
 
     at: str
     effects: dict[str, NetEffect | None] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)
 
 
 class Settler:
@@ -72,7 +74,7 @@ class Settler:
             saved = self._send(saved, position, at)
         repairs = self._repair(at, course) if course.verify else Repairs(at)
         saved, published = self._publish(saved, position, repairs, at)
-        self._observe(Settled(course.offset, published, len(repairs.effects)))
+        self._observe(Settled(course.offset, published, len(repairs.effects), repairs.refused))
         return saved, position.place
 
     def _report(self, course: Course) -> None:
@@ -100,13 +102,14 @@ class Settler:
         left = course.offset if course.moved_from is None else course.moved_from  # where a batch in flight began
         in_flight = cache(partial(summaries_after, self._stream, left, self._rows.keep_alive))
         lines = by_game(line for packed in self._ledger.recent_writes() for line in unpack_lines(packed))
-        games, repairs = sorted(lines), Repairs(at)
+        games, repairs, isolation = sorted(lines), Repairs(at), Isolation(self._rows)
         for first in range(0, len(games), REPAIRED_AT_ONCE):
             found = lost(lines, self._rows.find(games[first : first + REPAIRED_AT_ONCE]), in_flight)
             effects = [found[game_id] for game_id in sorted(found)]
-            wrote = self._rows.write([effect for effect in effects if effect is not None], repairs.at)
-            repairs.at = wrote.at or repairs.at
+            applied = isolation.write([effect for effect in effects if effect is not None], repairs.at)
+            repairs.at = max(repairs.at, applied.at)
             repairs.effects.update(found)
+            repairs.refused.update(applied.refused)
         return repairs
 
     def _publish(self, saved: Saved, position: Position, repairs: Repairs, at: str) -> tuple[Saved, int]:

@@ -15,7 +15,7 @@ from gmhealth.core.packed_letter import pack
 from gmhealth.errors import Unavailable, Unusable
 from tests.cli.conftest import Run
 from tests.cli.world import DROPPED, LETTERS, RETRIED, STREAM, append, dump, event
-from tests.games import add_game
+from tests.games import add_game, game
 
 
 def flat(fields: dict[str, str | bytes]) -> list[bytes]:
@@ -55,6 +55,28 @@ def test_what_the_consumer_refuses_is_listed_with_its_reason(
     assert [letter["id"] for letter in run_json("dead-letter", "list", "-n", "1")["letters"]] == [
         view["letters"][0]["id"]
     ]
+
+
+def test_an_event_whose_row_is_refused_is_shown_with_the_servers_words_and_retried_once_the_table_is_mended(
+    run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, pg: psycopg.Connection
+) -> None:
+    for game_id in ("game-a", "game-b"):
+        add_game(pg, game_id)
+        append(redis_client, event(game_id, "container_oom"))
+    pg.execute("ALTER TABLE runtime_records ADD CONSTRAINT no_b CHECK (game_id <> 'game-b' OR status = 'running')")
+    consumed = run("consume", "--once")
+    assert "PostgreSQL refuses the row of a game  game_id=game-b" in consumed.stderr
+    assert "sqlstate=23514" in consumed.stderr
+    assert game(pg, "game-a").status == "engine_unreachable"
+    (letter,) = run_json("dead-letter", "list")["letters"]
+    assert letter["reason"] == "row_refused"
+    shown = run("dead-letter", "show", letter["id"]).stdout
+    assert "no_b" in shown
+    assert f"next: mend the table; then gmhealth dead-letter retry {letter['id']}" in shown
+    pg.execute("ALTER TABLE runtime_records DROP CONSTRAINT no_b")
+    run("dead-letter", "retry", letter["id"], "--yes")
+    run("consume", "--once")
+    assert game(pg, "game-b").status == "engine_unreachable"
 
 
 def test_those_that_were_dropped_are_told(run: Run, run_json: Callable[..., Any], redis_client: redis.Redis) -> None:

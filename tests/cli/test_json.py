@@ -34,7 +34,7 @@ ROW = "current_turn engine_health game_id status updated_at"
 SNAPSHOT = "current_turn engine_health_summary entry.id entry.time occurred_at_ms runtime_status"
 EVENT = "container_id details entry.id entry.time occurred_at outcome read type why"
 ENTRY = "container_id details event_type game_id occurred_at_ms"
-LETTER = "failed_at fields id reason retried_as source.id source.time valid_now"
+LETTER = "detail failed_at fields id reason retried_as source.id source.time valid_now"
 PLACES = "first.id first.time last.id last.time offset.id offset.time"
 STATUS = (
     "consumer dead_letters dead_letters_dropped events_per_minute events_per_minute_exact gap last_break looked_at"

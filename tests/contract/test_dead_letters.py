@@ -7,7 +7,7 @@ import redis
 
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.commit_record import CommitRecord, Server
-from gmhealth.core.events import InvalidEntry, Reason, refused
+from gmhealth.core.events import InvalidEntry, Reason, dead_letter
 from gmhealth.core.packed_letter import Letter, unpack
 from gmhealth.worker.ports import Commit, Dropped
 from tests.ledger_keys import KEYS
@@ -34,14 +34,14 @@ def commit(ledger: RedisLedger, *bad: InvalidEntry) -> Commit:
 def test_a_dead_letter_keeps_the_entry_byte_for_byte(
     ledger: RedisLedger, redis_client: redis.Redis, fields: list[bytes]
 ) -> None:
-    assert ledger.commit(commit(ledger, refused((b"3-7", fields), Reason.GAME_ID_MISSING))) is None
+    assert ledger.commit(commit(ledger, dead_letter((b"3-7", fields), Reason.GAME_ID_MISSING))) is None
     ((_, dead),) = raw_entries(redis_client, KEYS.dead_letters)
     assert unpack(dead[1]) == Letter(b"3-7", "game_id_missing", fields)
 
 
 def test_dead_letters_are_bounded_and_the_newest_are_kept(client: redis.Redis, redis_client: redis.Redis) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=200)
-    bad = [refused((b"%d-0" % n, []), Reason.GAME_ID_MISSING) for n in range(1, 1001)]
+    bad = [dead_letter((b"%d-0" % n, []), Reason.GAME_ID_MISSING) for n in range(1, 1001)]
     dropped = ledger.commit(commit(ledger, *bad))
     kept = [fields[1] for _, fields in raw_entries(redis_client, KEYS.dead_letters)]
     assert 200 <= len(kept) <= 300  # a node of the stream holds a hundred, and nodes go whole
@@ -53,7 +53,7 @@ def test_every_one_that_is_dropped_is_counted_and_none_that_was_purged(
     client: redis.Redis, redis_client: redis.Redis
 ) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=100)
-    bad = [refused((b"%d-0" % n, []), Reason.GAME_ID_MISSING) for n in range(1, 151)]
+    bad = [dead_letter((b"%d-0" % n, []), Reason.GAME_ID_MISSING) for n in range(1, 151)]
     told = 0
     for _ in range(5):
         outcome = ledger.commit(commit(ledger, *bad))
@@ -67,6 +67,6 @@ def test_every_one_that_is_dropped_is_counted_and_none_that_was_purged(
 def test_a_count_that_is_none_begins_anew(client: redis.Redis, redis_client: redis.Redis) -> None:
     ledger = RedisLedger(client, KEYS, dead_letter_limit=100)
     redis_client.set(KEYS.dropped, "garbage")
-    outcome = ledger.commit(commit(ledger, *[refused((b"1-1", []), Reason.GAME_ID_MISSING)] * 500))
+    outcome = ledger.commit(commit(ledger, *[dead_letter((b"1-1", []), Reason.GAME_ID_MISSING)] * 500))
     assert isinstance(outcome, Dropped)
     assert text(redis_client, KEYS.dropped) == str(outcome.letters)

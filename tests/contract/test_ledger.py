@@ -15,7 +15,7 @@ from gmhealth.adapters import redis_connection, redis_ledger
 from gmhealth.adapters.redis_ledger import RedisLedger
 from gmhealth.core.commit_record import CommitRecord, Server, unpack
 from gmhealth.core.entry import START, EntryId
-from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, refused
+from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, dead_letter
 from gmhealth.core.journal import Done, Line, Stored, pack_lines, pack_repairs, unpack_events, unpack_lines
 from gmhealth.core.plan import Row
 from gmhealth.core.snapshot import Snapshot
@@ -30,7 +30,7 @@ SNAPSHOTS = [
     Snapshot("game-a", 7, "engine_unreachable", "oom", 1_790_000_000_001),
     Snapshot("game-b", 0, "running", "healthy", 1_790_000_000_002),
 ]
-BAD = refused((b"4-2", [b"game_id", b"", b"game_id", b"\xff\0"]), Reason.DUPLICATE_FIELD)
+BAD = dead_letter((b"4-2", [b"game_id", b"", b"game_id", b"\xff\0"]), Reason.DUPLICATE_FIELD)
 RECORD = CommitRecord(
     n=1,
     worker="worker",

@@ -14,7 +14,6 @@ from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written, apply
 from gmhealth.core.status import Status
-from gmhealth.errors import Unusable
 from gmhealth.worker.ports import Wrote
 from tests.contract.roles import READ, WRITE, as_role, limited_role
 from tests.eventually import eventually
@@ -134,15 +133,6 @@ def test_a_row_comes_back_as_a_trigger_before_it_has_stored_it(written: Postgres
         " CREATE TRIGGER keep BEFORE UPDATE ON runtime_records FOR EACH ROW EXECUTE FUNCTION keep()"
     )
     assert written.write([oom()], SINCE).rows == {"game-a": Written("running", Row("running", 7, "OOM"))}
-
-
-def test_all_of_a_write_is_one_transaction(written: PostgresRows, pg: psycopg.Connection) -> None:
-    add_game(pg, "game-a")
-    add_game(pg, "game-b")
-    pg.execute("ALTER TABLE runtime_records ADD CHECK (game_id = 'game-a' OR engine_health = '')")
-    with pytest.raises(Unusable, match="violates check constraint"):
-        written.write([oom("game-a"), oom("game-b")], SINCE)
-    assert game(pg, "game-a") == Game("running", 7, "")
 
 
 def test_nothing_to_write_needs_no_server() -> None:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.core.packed_letter import unpack
+from gmhealth.core.packed_letter import Letter, unpack
 from tests import incident
 from tests.e2e.conftest import Gmhealth
 from tests.eventually import eventually
@@ -109,7 +109,7 @@ def test_bad_entries_are_put_aside_whole_and_the_good_ones_between_them_count(
     assert len(incident.snapshots(redis_client)) == 2
 
     dead = [unpack(letter[-1]) for _, letter in raw_entries(redis_client, DEAD)]
-    assert dead == [(source_id, *kept) for source_id, kept in zip(ids, BAD.items(), strict=True)]
+    assert dead == [Letter(source_id, *kept) for source_id, kept in zip(ids, BAD.items(), strict=True)]
     assert all(int(letter_id.split("-")[0]) >= before for letter_id, _ in raw_entries(redis_client, DEAD))
 
 

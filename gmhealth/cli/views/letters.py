@@ -10,11 +10,12 @@ from gmhealth.cli.views import EntryView, TargetView
 
 @dataclass(frozen=True, kw_only=True)
 class LetterView:
-    """A dead letter; `fields` keep what is no UTF-8 as \\xNN."""
+    """A dead letter; `fields` keep what is no UTF-8 as \\xNN. `detail`: why PostgreSQL refused the game's row."""
 
     id: str
     source: EntryView
     reason: str
+    detail: str
     failed_at: datetime | None
     fields: list[tuple[str, str]]
     valid_now: bool
