@@ -23,22 +23,18 @@ WRITTEN: Final = ("status", "engine_health", "updated_at")
 
 
 def postgres_server(opened: Session) -> Iterator[CheckView]:
-    """Its version, whether it takes writes and keeps them, and whether it can hold every game's ID."""
+    """Its version, whether it takes writes, and whether it can hold every game's ID."""
     found = opened.parts.games.checks(
         {
             "version": "SELECT current_setting('server_version')",
             "number": "SELECT current_setting('server_version_num')::integer",
             "recovery": "SELECT pg_is_in_recovery()",
-            "commit": "SELECT current_setting('synchronous_commit')",
             "encoding": "SELECT current_setting('server_encoding')",
         }
     )
     yield judged("PostgreSQL", found["number"] >= 140000, found["version"], "14 or newer ends frozen sessions")
     standby = found["recovery"]
     yield judged("PostgreSQL primary", not standby, "no, a standby" if standby else "yes", "connect to the primary")
-    durable = found["commit"] != "off"
-    hint = "a crash may lose what was reported: set synchronous_commit on"
-    yield judged("PostgreSQL commit", durable, found["commit"], hint, bad="warning")
     whole = found["encoding"] in ("UTF8", "SQL_ASCII")
     hint = "an ID that it cannot hold is of no row: its events only count as those of games without a row"
     yield judged("PostgreSQL encoding", whole, found["encoding"], hint, bad="warning")

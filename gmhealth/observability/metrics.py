@@ -28,6 +28,7 @@ from gmhealth.worker.events import (
     Notice,
     OffsetMoved,
     OffsetRestored,
+    RecordUnreadable,
     Recovered,
     Settled,
     Standby,
@@ -220,8 +221,8 @@ class Figures:
                 self._add(ROWS_REPAIRED, by=notice.repaired)
             case OffsetMoved() | OffsetRestored() | Waiting() | Recovered():
                 self._add(COUNTED[type(notice)])
-            case BatchHalved():
-                pass  # its failed try is counted
+            case BatchHalved() | RecordUnreadable():
+                pass  # a failed try is counted, and a lost record is news for the log
             case _:
                 self._broken(notice)
 

@@ -23,6 +23,7 @@ from gmhealth.worker.events import (
     Notice,
     OffsetMoved,
     OffsetRestored,
+    RecordUnreadable,
     Recovered,
     Settled,
     Standby,
@@ -39,6 +40,10 @@ MESSAGES = {
             "the offset's key was gone and was set again from the commit record; if the stream was to be read from its"
             " start: gmhealth offset reset --to-start"
         ),
+    ),
+    RecordUnreadable: (
+        WARNING,
+        "the commit record cannot be read and is made anew; what was written and not published before may stay so",
     ),
     RolledBack: (
         ERROR,

@@ -52,6 +52,11 @@ class OffsetRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordUnreadable:
+    """What is in the commit record's key cannot be read; it is made anew, as where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What a fault, or another leader, may have left is known and mended (design 3.4); reading goes on after `offset`.
 
@@ -109,6 +114,7 @@ Notice = (
     | Idle
     | OffsetMoved
     | OffsetRestored
+    | RecordUnreadable
     | Settled
     | Break
     | Waiting

@@ -13,7 +13,7 @@ from gmhealth.core.plan import NetEffect, Refusal
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unusable
 from gmhealth.worker.commits import EMPTY, Commits, Content, Position
-from gmhealth.worker.events import Observer, OffsetMoved, OffsetRestored, Settled
+from gmhealth.worker.events import Observer, OffsetMoved, OffsetRestored, RecordUnreadable, Settled
 from gmhealth.worker.isolation import Isolation
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Ledger, Rows, Saved, Stream
@@ -67,7 +67,7 @@ class Settler:
             )
         if isinstance(course, Unfit):
             return None
-        self._report(course)
+        self._report(course, saved)
         at = saved.record.written_at if saved.record is not None else self._rows.now()
         position = Position(Place(course.offset, course.entries_read), sets=course.restore and self._job.moves_offset)
         if course.prepare:
@@ -77,7 +77,9 @@ class Settler:
         self._observe(Settled(course.offset, published, len(repairs.effects), repairs.refused))
         return saved, position.place
 
-    def _report(self, course: Course) -> None:
+    def _report(self, course: Course, saved: Saved) -> None:
+        if saved.packed and saved.record is None:
+            self._observe(RecordUnreadable())
         if not self._job.moves_offset:
             return
         if course.moved_from is not None:

@@ -288,14 +288,12 @@ def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     with embedded_servers(
         tmp_path_factory.mktemp("careless"),
         redis_options={"appendonly": "no", "maxmemory-policy": "allkeys-lru"},
-        postgres_options={"synchronous_commit": "off", "fsync": "off"},
+        postgres_options={"fsync": "off"},
     ) as servers:
         yield {"GMHEALTH_REDIS_URL": servers.redis_url, "GMHEALTH_POSTGRES_DSN": servers.postgres_dsn}
 
 
-@pytest.mark.parametrize(
-    ("name", "found"), [("Redis AOF", "off"), ("Redis eviction", "allkeys-lru"), ("PostgreSQL commit", "off")]
-)
+@pytest.mark.parametrize(("name", "found"), [("Redis AOF", "off"), ("Redis eviction", "allkeys-lru")])
 def test_settings_that_lose_data_are_warnings(
     look: Look, careless: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str, found: str
 ) -> None:

@@ -12,7 +12,7 @@ from gmhealth.core.journal import Done, unpack_events, unpack_lines
 from gmhealth.core.plan import Outcome
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.worker.events import Active, BatchDone, OffsetMoved, OffsetRestored, Settled
+from gmhealth.worker.events import Active, BatchDone, OffsetMoved, OffsetRestored, RecordUnreadable, Settled
 from tests.games import Game, add_game, game
 from tests.ledger_keys import KEYS
 from tests.worker.faulty import Boundaries, Crossing, When, once_before, raising
@@ -282,3 +282,14 @@ def test_the_offset_is_never_guessed_from_garbage(scene: Scene) -> None:
     with pytest.raises(Unusable, match="no entry ID"):
         scene.actor().worker.step()
     assert game(scene.pg).status == "running"
+
+
+@pytest.mark.parametrize("packed", [b"garbage", b"{}", b'{"id":"a"', b"\xff" * 100_000])
+def test_a_commit_record_that_cannot_be_read_is_made_anew_and_that_is_reported(scene: Scene, packed: bytes) -> None:
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_oom")
+    scene.redis.set(KEYS.record, packed)
+    actor = scene.actor()
+    actor.rest()
+    assert actor.notices.count(RecordUnreadable()) == 1
+    assert (scene.offset(), len(scene.snapshots())) == ("1-0", 1)
