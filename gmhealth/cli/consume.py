@@ -90,18 +90,17 @@ def _metrics(settings: Settings, where: Servers, pulse: Pulse) -> Iterator[list[
         yield []
         return
     from gmhealth import bootstrap
-    from gmhealth.observability.exposition import registry
     from gmhealth.observability.lag_watch import LagWatch
     from gmhealth.observability.listener import listening
     from gmhealth.observability.logs import log
-    from gmhealth.observability.metrics import Figures
+    from gmhealth.observability.metrics import Metrics
 
-    figures = Figures()
     with bootstrap.connected(settings, where, "metrics") as parts:
         lag = LagWatch(lambda: _unread(parts), lambda: pulse.ready)
-        with listening(settings.metrics_addr, registry(figures, lag), pulse) as url:
+        metrics = Metrics(lag)
+        with listening(settings.metrics_addr, metrics.registry, pulse) as url:
             log(logging.INFO, "serving metrics", url=url)
-            yield [figures]
+            yield [metrics]
 
 
 def _unread(parts: Parts) -> Unread:

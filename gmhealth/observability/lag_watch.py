@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from time import monotonic
 from typing import Final, NamedTuple
+
+from prometheus_client.core import GaugeMetricFamily
 
 from gmhealth.core.entry import EntryId
 from gmhealth.core.health_state import Health, Look, judge, recent
@@ -30,7 +32,7 @@ class Lag(NamedTuple):
 
 
 class LagWatch:
-    """Asks `look` and keeps a window of what it said. `consumed` says whether any worker is at work."""
+    """Collector that asks `look` and keeps a window of what it said; `consumed`: whether any worker is at work."""
 
     def __init__(
         self, look: Callable[[], Unread], consumed: Callable[[], bool], *, clock: Callable[[], float] = monotonic
@@ -49,6 +51,30 @@ class LagWatch:
                 self._last = self._ask(now)
                 self._asked_at = self._clock()  # a look that fails takes seconds, and the next in line has waited them
             return self._last
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give a scrape its metrics; without an answer from Redis there is neither a lag nor a state."""
+        unread, health = self.now()
+        yield GaugeMetricFamily(
+            "gmhealth_stream_up", "Whether Redis could be asked for the lag for this scrape.", unread is not None
+        )
+        if unread is None:
+            return
+        yield GaugeMetricFamily(
+            "gmhealth_lag_entries", "Entries after the saved offset, looked up for this scrape.", unread.entries
+        )
+        yield GaugeMetricFamily(
+            "gmhealth_lag_seconds", "Age of the oldest entry after the saved offset; 0 for none.", unread.oldest_s
+        )
+        state = GaugeMetricFamily(
+            "gmhealth_state",
+            "1 for how consuming goes: ok, behind, stalled (unread entries, and the offset does not move), stopped,"
+            " rewound.",
+            labels=("state",),
+        )
+        for each in Health:
+            state.add_metric((each,), each is health)
+        yield state
 
     def _ask(self, now: float) -> Lag:
         try:

@@ -6,20 +6,30 @@ import json
 import re
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gmhealth.observability.metrics import METRICS
+from gmhealth.core.entry import EntryId
+from gmhealth.observability.lag_watch import LagWatch, Unread
+from gmhealth.observability.metrics import Metrics
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 RULES = SCRIPTS / "alerts" / "gmhealth.rules.yml"
 DASHBOARD = SCRIPTS / "grafana" / "gmhealth.json"
-SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-SAMPLES = {metric.name + suffix: metric for metric in METRICS for suffix in SUFFIXES[metric.kind]}
-ADDED_BY_PROMETHEUS = {"instance", "job", "le"}
+FAMILIES = [
+    family
+    for family in Metrics(LagWatch(lambda: Unread(EntryId(1, 0), 0, 0.0), lambda: True)).registry.collect()
+    if family.name.startswith("gmhealth_")
+]
+SERIES: dict[str, list[dict[str, str]]] = defaultdict(list)
+"""The labels of each series, by the name of its samples."""
+for _sample in (each for family in FAMILIES for each in family.samples):
+    SERIES[_sample.name].append(_sample.labels)
+ADDED_BY_PROMETHEUS = {"instance", "job"}
 
 
 def _expressions() -> Iterator[str]:
@@ -32,22 +42,17 @@ def _expressions() -> Iterator[str]:
 
 def _unknown(expression: str) -> list[str]:
     """What an expression asks for and nobody has: metrics, labels, or values of a label."""
-    found = []
+    found, labels = [], ADDED_BY_PROMETHEUS
     for name, matchers in re.findall(r"\b(gmhealth_\w+)(?:\{([^}]*)\})?", expression):
-        metric = SAMPLES.get(name)
-        if metric is None:
+        if name not in SERIES:
             found.append(name)
             continue
+        labels = labels.union(*SERIES[name])
         for label, value in re.findall(r'(\w+)=~?"([^"]*)"', matchers):
-            if label in metric.labels:
-                position = metric.labels.index(label)
-                if value not in {labels[position] for labels in metric.series}:
-                    found.append(f"{name} {label}={value}")
-            elif label not in ADDED_BY_PROMETHEUS:
-                found.append(f"{name} {label}")
+            if label not in ADDED_BY_PROMETHEUS and value not in {each.get(label) for each in SERIES[name]}:
+                found.append(f"{name} {label}={value}")
     for names in re.findall(r"\bby \(([^)]*)\)", expression):
-        known = ADDED_BY_PROMETHEUS.union(*(metric.labels for name, metric in SAMPLES.items() if name in expression))
-        found += [name for name in names.split(", ") if name not in known]
+        found += [name for name in names.split(", ") if name not in labels]
     return found
 
 
@@ -72,7 +77,7 @@ def test_what_is_not_there_would_be_found(expression: str) -> None:
 
 def test_the_dashboard_shows_every_metric() -> None:
     shown = set(re.findall(r"gmhealth_\w+", DASHBOARD.read_text(encoding="utf-8")))
-    missing = [m.name for m in METRICS if not shown & {m.name + suffix for suffix in SUFFIXES[m.kind]}]
+    missing = [each.name for each in FAMILIES if shown.isdisjoint(sample.name for sample in each.samples)]
     assert missing == ["gmhealth_stream_up"], "shown by an alert"
 
 

@@ -69,6 +69,7 @@ def test_a_server_that_does_not_answer_gives_no_lag_rather_than_an_old_one() -> 
     watch.now()
     redis.unread, clock.now = None, 10
     assert watch.now() == (None, None)
+    assert [(each.name, each.samples[0].value) for each in watch.collect()] == [("gmhealth_stream_up", 0)]
 
 
 def test_the_word_is_judged_over_the_scrapes() -> None:

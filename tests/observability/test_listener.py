@@ -10,13 +10,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError, Unusable
-from gmhealth.observability.exposition import registry
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.listener import listening, parse_address
-from gmhealth.observability.metrics import Figures
+from gmhealth.observability.metrics import Metrics
 from gmhealth.observability.pulse import STALL_S, Pulse
 from gmhealth.settings import load_settings
 from gmhealth.worker.events import Active, Idle, Recovered, Standby, Waiting
@@ -54,7 +54,7 @@ def listener() -> Iterator[Listener]:
     clock = Clock()
     pulse = Pulse(clock=clock)
     lag = LagWatch(lambda: Unread(OFFSET, 0, 0.0), lambda: True)
-    with listening("127.0.0.1:0", registry(Figures(), lag), pulse) as url:
+    with listening("127.0.0.1:0", Metrics(lag).registry, pulse) as url:
         yield Listener(urlsplit(url).port or 0, pulse, clock)
 
 
@@ -128,13 +128,13 @@ def test_what_is_no_address_is_refused_as_a_setting(text: str) -> None:
 def test_an_address_that_is_taken_is_named() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(Unusable, match=address), listening(address, registry(Figures(), _no_lag()), Pulse()):
+        with pytest.raises(Unusable, match=address), listening(address, CollectorRegistry(), Pulse()):
             pass
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "host.invalid:9464"])
 def test_an_address_that_cannot_be_is_named(address: str) -> None:
-    with pytest.raises(Unusable, match=address), listening(address, registry(Figures(), _no_lag()), Pulse()):
+    with pytest.raises(Unusable, match=address), listening(address, CollectorRegistry(), Pulse()):
         pass
 
 
@@ -143,11 +143,7 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(listener: Listener) -> 
         assert listener.ask("/healthz")[0] == 200
 
 
-def _no_lag() -> LagWatch:
-    return LagWatch(lambda: Unread(OFFSET, 0, 0.0), lambda: True)
-
-
 @pytest.mark.parametrize("address", ["a..b:9464", "ä..b:9464", f"{'x' * 64}.example:9464"])
 def test_a_host_that_is_no_name_is_a_matter_of_the_settings(address: str) -> None:
-    with pytest.raises(ConfigError, match=address), listening(address, registry(Figures(), _no_lag()), Pulse()):
+    with pytest.raises(ConfigError, match=address), listening(address, CollectorRegistry(), Pulse()):
         pass

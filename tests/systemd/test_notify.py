@@ -17,10 +17,9 @@ import redis
 
 from gmhealth.core.entry import EntryId
 from gmhealth.observability import together
-from gmhealth.observability.exposition import registry
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.listener import listening
-from gmhealth.observability.metrics import Figures
+from gmhealth.observability.metrics import Metrics
 from gmhealth.observability.pulse import STALL_S, Pulse
 from gmhealth.observability.systemd import AnnouncedStop, Manager, Service
 from gmhealth.worker.events import Active, Idle, Observer, Recovered, Standby, Waiting
@@ -136,9 +135,8 @@ def told(manager: FakeManager) -> Iterator[Told]:
 
 def test_a_loop_that_hangs_keeps_nobody_quiet_whoever_else_asks(told: Told) -> None:
     observe, pulse, manager, clock = told
-    figures = Figures()
     lag = LagWatch(lambda: Unread(OFFSET, 0, 0.0), lambda: pulse.ready)
-    with listening("127.0.0.1:0", registry(figures, lag), pulse) as url:
+    with listening("127.0.0.1:0", Metrics(lag).registry, pulse) as url:
         observe(Active(OFFSET))
         observe(Idle(OFFSET))
         assert manager.heard()[-1]["WATCHDOG"] == "1"
