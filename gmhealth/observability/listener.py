@@ -1,32 +1,27 @@
-"""The HTTP listener: /metrics, /healthz (the loop moves) and /readyz (it has work or stands by, and can do it)."""
+"""The HTTP listener: /metrics, /healthz (the loop moves) and /readyz (it has work or stands by, and can do it).
+
+The request handler is prometheus_client's; the server is not: its `start_http_server` answers any path, waits without
+end for a client that sends nothing, and prints a traceback when one hangs up.
+"""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+from io import BytesIO
 from threading import Thread
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, MetricsHandler
 
 from gmhealth.core.host import is_host
 from gmhealth.errors import ConfigError, Unusable
 from gmhealth.observability.pulse import Pulse
 
 LOOPBACK: Final = "127.0.0.1"
-TEXT: Final = "text/plain; charset=utf-8"
-
-
-class Answer(NamedTuple):
-    """What a request gets."""
-
-    status: HTTPStatus
-    body: bytes
-    kind: str = TEXT
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -62,10 +57,7 @@ def listening(address: str, registry: CollectorRegistry, pulse: Pulse) -> Iterat
 class _Server(ThreadingHTTPServer):
     """A thread a request, so that a slow client keeps nobody waiting, and none that keeps the process alive."""
 
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, address: tuple[str, int], handler: type[MetricsHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, handler)
 
@@ -73,48 +65,44 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a client that hangs up is no news, and standard error is for log lines."""
 
 
-def _handler(registry: CollectorRegistry, pulse: Pulse) -> type[BaseHTTPRequestHandler]:
-    paths: dict[str, Callable[[str], Answer]] = {
-        "/metrics": lambda accept: _metrics(registry, accept),
-        "/healthz": lambda _: _verdict(pulse.moving, pulse),
-        "/readyz": lambda _: _verdict(pulse.ready and pulse.moving and pulse.trouble is None, pulse),
-    }
-
-    class Handler(BaseHTTPRequestHandler):
+def _handler(metrics: CollectorRegistry, pulse: Pulse) -> type[MetricsHandler]:
+    class Handler(MetricsHandler):
         """Answers GET and HEAD."""
 
+        registry = metrics
         timeout = 5  # seconds for a client to say what it wants
-        server_version = "gmhealth"
-        sys_version = ""
+        server_version, sys_version = "gmhealth", ""
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802  # the name is http.server's
             """Answer with status, headers and body."""
-            found = paths.get(self.path.partition("?")[0])
-            accept = self.headers.get("Accept", "")
-            answer = (
-                Answer(HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n") if not found else found(accept)
-            )
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.kind)
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(answer.body)
+            # Without the query: `name[]` in it would leave out the collectors that register no names.
+            self.path = self.path.partition("?")[0]
+            match self.path:
+                case "/metrics":
+                    super().do_GET()
+                case "/healthz":
+                    self._verdict(pulse.moving)
+                case "/readyz":
+                    self._verdict(pulse.ready and pulse.moving and pulse.trouble is None)
+                case _:
+                    self._answer(HTTPStatus.NOT_FOUND, "try /metrics, /healthz or /readyz")
 
         do_HEAD = do_GET  # noqa: N815
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Log nothing: a scrape every few seconds is no news."""
+        def end_headers(self) -> None:
+            """Send the headers; what is written after them is the body, which HEAD has none of."""
+            super().end_headers()
+            if self.command == "HEAD":
+                self.wfile = BytesIO()
+
+        def _verdict(self, good: bool) -> None:  # noqa: FBT001  # the one thing it is about
+            line = pulse.line() if pulse.moving else "stalled: the working loop does not come round"
+            self._answer(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE, line)
+
+        def _answer(self, status: HTTPStatus, line: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(f"{line}\n".encode())
 
     return Handler
-
-
-def _metrics(registry: CollectorRegistry, accept: str) -> Answer:
-    encode, kind = choose_encoder(accept)
-    return Answer(HTTPStatus.OK, encode(registry), kind)
-
-
-def _verdict(good: bool, pulse: Pulse) -> Answer:  # noqa: FBT001  # the one thing it is about
-    status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-    line = pulse.line() if pulse.moving else "stalled: the working loop does not come round"
-    return Answer(status, f"{line}\n".encode())

@@ -64,12 +64,17 @@ def test_metrics_are_served_as_prometheus_reads_them(listener: Listener) -> None
     assert kind.startswith("text/plain; version=")
     assert "# HELP gmhealth_lag_seconds " in body
     assert "# TYPE gmhealth_events_total counter" in body
-    assert listener.ask("/metrics?x=1")[0] == 200
+    assert "gmhealth_event_delay_seconds_count 0.0" in listener.ask("/metrics?name[]=x")[2]
     assert listener.ask("/metrics", Accept="application/openmetrics-text; version=1.0.0")[2].endswith("# EOF\n")
 
 
-def test_head_has_no_body(listener: Listener) -> None:
-    assert listener.ask("/healthz", "HEAD") == (200, "text/plain; charset=utf-8", "")
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/"])
+def test_head_has_no_body(listener: Listener, path: str) -> None:
+    with closing(socket.create_connection(("127.0.0.1", listener.port))) as client:  # http.client would drop a body
+        client.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+    assert (b"Content-Type: text/plain" in head, body) == (True, b"")
+    assert listener.ask(path, "HEAD")[:2] == listener.ask(path)[:2]
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 404), ("POST", 501), ("PUT", 501)])
