@@ -9,9 +9,9 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from gmhealth.core.entry import Entry, EntryId
-from gmhealth.core.events import MAX_GAME_ID_BYTES, MAX_OCCURRED_AT_MS, EventType, HealthEvent
+from gmhealth.core.events import MAX_GAME_ID_BYTES, MAX_OCCURRED_AT_MS, HealthEvent
 from gmhealth.core.plan import Row
-from gmhealth.core.status import Status
+from gmhealth.core.rules import EventType, Status
 
 T = TypeVar("T")
 

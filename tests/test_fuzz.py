@@ -16,8 +16,9 @@ import redis
 from msgspec.structs import replace
 
 from gmhealth.core.entry import Entry
-from gmhealth.core.events import EventType, HealthEvent, InvalidEntry, Reason, dead_letter, decode
+from gmhealth.core.events import HealthEvent, InvalidEntry, Reason, dead_letter, decode
 from gmhealth.core.packed_letter import pack
+from gmhealth.core.rules import EventType
 from scripts.fuzzing import decoding, path
 from scripts.fuzzing.atheris_target import WORDS, WORDS_FROM, check, split
 from scripts.fuzzing.decoding import Wrong, decode_all

@@ -15,7 +15,7 @@ MOST: Final = 50
 
 def event_names(incomplete: str) -> list[str]:
     """The event types that begin like this."""
-    from gmhealth.core.events import EventType
+    from gmhealth.core.rules import EventType
 
     return [name for name in EventType if name.startswith(incomplete)]
 

@@ -50,7 +50,7 @@ def inspect(
 
 def _view(opened: Session, history: History, events: int) -> InspectView:
     from gmhealth.cli.views.games import InspectView, RowView
-    from gmhealth.core.status import ALLOWED, Status
+    from gmhealth.core.rules import ALLOWED, Status
 
     game_id = history.game_id
     found = opened.parts.games.game(game_id)

@@ -12,8 +12,9 @@ from gmhealth.cli.render import say
 from gmhealth.cli.times import id_at, parse_time
 from gmhealth.cli.trace import Trace
 from gmhealth.cli.views.games import SimulateView
-from gmhealth.core.events import EventType, HealthEvent, InvalidEntry, decode
+from gmhealth.core.events import HealthEvent, InvalidEntry, decode
 from gmhealth.core.plan import apply, fold, net_effects
+from gmhealth.core.rules import EventType
 from gmhealth.core.simulation import entry_fields
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable
 
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 def checked_entry(event: str, game_id: str, container_id: str, at_ms: int, details: Mapping[str, Any]) -> list[bytes]:
     """The entry, checked with the consumer's own decoder."""
-    if event not in list(EventType):
+    event_type = next((each for each in EventType if each == event), None)
+    if event_type is None:
         raise ConfigError(f"there is no event type {event!r}", hint="one of " + ", ".join(EventType))
     try:
-        fields = entry_fields(EventType(event), game_id, container_id, at_ms, details)
+        fields = entry_fields(event_type, game_id, container_id, at_ms, details)
     except UnicodeEncodeError as error:
         raise ConfigError(f"{error.object!r} is not UTF-8", hint="an entry holds text only") from None
     found = decode((b"0-1", fields))

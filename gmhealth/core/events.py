@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from gmhealth.core.entry import Entry
 from gmhealth.core.packed_letter import pack
+from gmhealth.core.rules import EventType
 
 MAX_GAME_ID_BYTES: Final = 256
 MAX_OCCURRED_AT_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999: what follows no calendar can show."""
-
-
-class EventType(StrEnum):
-    """What Runtime Manager reports about a container."""
-
-    CONTAINER_STARTED = "container_started"
-    CONTAINER_EXITED = "container_exited"
-    CONTAINER_OOM = "container_oom"
-    CONTAINER_DISAPPEARED = "container_disappeared"
-    INSPECT_UNHEALTHY = "inspect_unhealthy"
-    PROBE_FAILED = "probe_failed"
-    PROBE_RECOVERED = "probe_recovered"
-
-    __hash__ = str.__hash__  # Enum's own is Python code, and one is looked up per event
 
 
 class Reason(Enum):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gmhealth.core.events import HealthEvent
-from gmhealth.core.mapping import EFFECTS
 from gmhealth.core.plan import Outcome, Row, Step, plan_for
 from gmhealth.core.snapshot import Snapshot
 
@@ -52,8 +51,8 @@ def explain_read(
             told.append(_sent(event, left[at], before))
             before = left[at]
             del left[: at + 1]
-            summary = EFFECTS[event.type].summary
-    if events and health is not None and EFFECTS[events[-1].type].summary != health:
+            summary = event.type.summary
+    if events and health is not None and events[-1].type.summary != health:
         _mark_skipped(told, f"not applied: the row's health is still {health or 'empty'}; was it skipped by a reset?")
     return told
 
@@ -76,12 +75,12 @@ def _mark_skipped(told: list[Explanation], why: str) -> None:
 
 
 def _is_of(snapshot: Snapshot, event: HealthEvent) -> bool:
-    summary = EFFECTS[event.type].summary
+    summary = event.type.summary
     return (snapshot.occurred_at_ms, snapshot.engine_health_summary) == (event.occurred_at_ms, summary)
 
 
 def _sent(event: HealthEvent, snapshot: Snapshot, before: Snapshot | None) -> Explanation:
-    transition, status = EFFECTS[event.type].transition, snapshot.runtime_status
+    transition, status = event.type.transition, snapshot.runtime_status
     if transition is None:
         return Explanation(Outcome.HEALTH_ONLY, f"summary set, status left at {status}; snapshot sent")
     if status != transition.target:
@@ -96,15 +95,15 @@ def _sent(event: HealthEvent, snapshot: Snapshot, before: Snapshot | None) -> Ex
 
 
 def _silent(event: HealthEvent, summary_before: str | None) -> Explanation:
-    effect = EFFECTS[event.type]
-    if summary_before != effect.summary:
+    kind = event.type
+    if summary_before != kind.summary:
         return NO_TRACE
-    outcome = Outcome.HEALTH_ONLY if effect.transition is None else Outcome.CONFLICT
-    return Explanation(outcome, f"status unchanged, and {effect.summary} was sent before: no snapshot (debounced)")
+    outcome = Outcome.HEALTH_ONLY if kind.transition is None else Outcome.CONFLICT
+    return Explanation(outcome, f"status unchanged, and {kind.summary} was sent before: no snapshot (debounced)")
 
 
 def _would(step: Step) -> str:
-    transition = EFFECTS[step.event.type].transition
+    transition = step.event.type.transition
     sends = "sends a snapshot" if step.snapshot is not None else "no snapshot (debounced)"
     if step.outcome is Outcome.SWAPPED and transition is not None:
         return f"not read yet: would swap {transition.expected} -> {transition.target}; {sends}"

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from gmhealth.core.events import HealthEvent
-from gmhealth.core.mapping import EFFECTS, SWAPS, Summary
+from gmhealth.core.rules import SWAPS, Summary
 from gmhealth.core.snapshot import Snapshot
 
 
@@ -107,10 +107,10 @@ def net_effects(events: Iterable[HealthEvent], *, swap: bool = True) -> list[Net
     targets: dict[str, str] = {}
     summaries: dict[str, Summary] = {}
     for event in events:
-        effect = EFFECTS[event.type]
-        summaries[event.game_id] = effect.summary
-        if swap and effect.transition is not None:
-            targets[event.game_id] = effect.transition.target
+        kind = event.type
+        summaries[event.game_id] = kind.summary
+        if swap and kind.transition is not None:
+            targets[event.game_id] = kind.transition.target
     return [NetEffect(game_id, targets.get(game_id, ""), summaries[game_id]) for game_id in sorted(summaries)]
 
 
@@ -157,9 +157,8 @@ def fold(
             continue
         before, last_summary = after.get(game_id) or (found.before, emitted.get(game_id))
         status = before
-        effect = EFFECTS[event.type]
-        summary = effect.summary
-        if (transition := effect.transition) is None:
+        summary = event.type.summary
+        if (transition := event.type.transition) is None:
             outcome = Outcome.HEALTH_ONLY
         elif swap and status == transition.expected:
             outcome, status = Outcome.SWAPPED, transition.target

@@ -27,9 +27,9 @@ from prometheus_client.utils import floatToGoString
 
 from gmhealth import __version__
 from gmhealth.core.continuity import BREAKS, Break, EntriesLost, StreamReplaced
-from gmhealth.core.events import EventType, Reason
-from gmhealth.core.mapping import EFFECTS
+from gmhealth.core.events import Reason
 from gmhealth.core.plan import Outcome
+from gmhealth.core.rules import EventType
 from gmhealth.observability.pulse import Role
 from gmhealth.worker.events import (
     Active,
@@ -167,7 +167,7 @@ class Metrics:
 
     def _make_series(self) -> None:
         """Have every series on the page from the start: Prometheus sees no increase in one that begins above 0."""
-        pairs = [(asked.expected, asked.target) for effect in EFFECTS.values() if (asked := effect.transition)]
+        pairs = [(asked.expected, asked.target) for kind in EventType if (asked := kind.transition)]
         results = [each for each in Outcome if each is not Outcome.HEALTH_ONLY]
         for metric, series in (
             (self._events, product(EventType, Outcome)),
@@ -234,7 +234,7 @@ class Metrics:
         for (kind, outcome), count in Count((step.event.type, step.outcome) for step in done.plan.steps).items():
             self._events.labels(kind, outcome).inc(count)
             suppressed += count if outcome not in (Outcome.NO_ROW, Outcome.REFUSED) else 0
-            if (asked := EFFECTS[kind].transition) is not None:
+            if (asked := kind.transition) is not None:
                 self._transitions.labels(asked.expected, asked.target, outcome).inc(count)
         self._snapshots.labels("sent").inc(sent)
         self._snapshots.labels("suppressed").inc(suppressed)

@@ -11,7 +11,6 @@ from gmhealth.core.batch_size import MOST_ENTRIES, Ceiling, next_limit
 from gmhealth.core.continuity import Break, Place, examine
 from gmhealth.core.entry import LAST, START, EntryId
 from gmhealth.core.events import Decoded, decode_all
-from gmhealth.core.mapping import EFFECTS
 from gmhealth.errors import GmhealthError, Unavailable
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Read, Stream
@@ -144,7 +143,7 @@ def summaries_after(stream: Stream, after: EntryId, between: Callable[[], None])
     while more and left > 0:
         reading = reader.read(after)
         for event in reading.decode().events:
-            found.setdefault(event.game_id, set()).add(EFFECTS[event.type].summary)
+            found.setdefault(event.game_id, set()).add(event.type.summary)
         if more := reading.full:
             left -= len(reading.read.entries)
             after = EntryId.parse(reading.read.entries[-1][0]) or LAST

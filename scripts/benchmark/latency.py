@@ -15,9 +15,10 @@ from scripts.benchmark.roster import BARE, GMHEALTH, LOOP, Contestant, Failed, c
 from scripts.benchmark.rounds import say
 from scripts.benchmark.scale import Scale
 from scripts.benchmark.site import Servers, Site
-from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM, SUMMARIES
+from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM
 from scripts.benchmark.verify import Differs
 from scripts.benchmark.workload import FIRST_MS, Event, Workload, game_name
+from scripts.oracle import SUMMARIES
 
 KINDS = ("probe_failed", "container_exited", "inspect_unhealthy", "probe_recovered")
 """One after the other: every event changes the summary, so every event sends a snapshot."""

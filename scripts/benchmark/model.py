@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from scripts.benchmark.task import SUMMARIES, TRANSITIONS
 from scripts.benchmark.workload import Event, Row, Workload
+from scripts.oracle import after
 
 Snapshot = tuple[bytes, ...]
 """The names and values of a `gm:lobby_events` entry, in turn."""
@@ -29,10 +29,7 @@ class Model:
             row = self.row(event.game_id)
             if row is None:
                 continue
-            summary = SUMMARIES[event.event_type]
-            expected, target = TRANSITIONS.get(event.event_type, (None, row.status))
-            swapped = row.status == expected
-            status = target if swapped else row.status
+            status, summary, swapped = after(row.status, event.event_type)
             self.rows[event.game_id] = Row(status, row.current_turn, summary)
             if swapped or self.last_emitted.get(event.game_id) != summary:
                 self.last_emitted[event.game_id] = summary

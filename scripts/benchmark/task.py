@@ -18,23 +18,6 @@ LOBBY_STREAM = "gm:lobby_events"
 OFFSET_KEY = "gamemaster:stream_offsets:health_events"
 GROUP = "bench"
 
-SUMMARIES = {
-    "container_started": "healthy",
-    "container_exited": "exited",
-    "container_oom": "oom",
-    "container_disappeared": "disappeared",
-    "inspect_unhealthy": "inspect_unhealthy",
-    "probe_failed": "probe_failed",
-    "probe_recovered": "healthy",
-}
-TRANSITIONS = {
-    "container_exited": ("running", "engine_unreachable"),
-    "container_oom": ("running", "engine_unreachable"),
-    "container_disappeared": ("running", "engine_unreachable"),
-    "probe_recovered": ("engine_unreachable", "running"),
-}
-"""D1, as somebody would write it who does not use gmhealth."""
-
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-TYPES: Final = [
-    b"container_started",
-    b"container_exited",
-    b"container_oom",
-    b"container_disappeared",
-    b"inspect_unhealthy",
-    b"probe_failed",
-    b"probe_recovered",
-]
-SUMMARIES: Final = dict(
-    zip(
-        TYPES,
-        ["healthy", "exited", "oom", "disappeared", "inspect_unhealthy", "probe_failed", "healthy"],
-        strict=True,
-    )
-)
-DOWN: Final = frozenset({b"container_exited", b"container_oom", b"container_disappeared"})
+from scripts.oracle import SUMMARIES
+from scripts.oracle import after as after_event
+
+TYPES: Final = [kind.encode() for kind in SUMMARIES]
 LAST_MS: Final = 253_402_300_799_999
 
 
@@ -64,9 +51,5 @@ def _is_time(raw: bytes) -> bool:
 
 def after(row: Row, kind: bytes) -> Row:
     """A row after an event."""
-    status = row.status
-    if kind in DOWN and status == "running":
-        status = "engine_unreachable"
-    elif kind == b"probe_recovered" and status == "engine_unreachable":
-        status = "running"
-    return Row(status, SUMMARIES[kind])
+    status, summary, _ = after_event(row.status, kind.decode())
+    return Row(status, summary)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import DecodeError, Struct, ValidationError, json, msgpack
 
-from scripts.benchmark.task import SUMMARIES, TRANSITIONS
+from scripts.oracle import SUMMARIES, TRANSITIONS, after
 
 SWAPS = frozenset(TRANSITIONS.values())
 
@@ -55,13 +55,11 @@ def event_of(parts: Sequence[bytes]) -> Event | None:
     return Event(game_id, kind, int(at))
 
 
-def fold(events: Sequence[Event], status: str, *, swap: bool = True) -> list[Folded]:
+def fold(events: Sequence[Event], status: str) -> list[Folded]:
     """Apply a game's events in order to its status."""
     found = []
     for event in events:
-        expected, target = TRANSITIONS.get(event.kind, (None, ""))
-        swapped = swap and status == expected
-        status = target if swapped else status
+        status, _, swapped = after(status, event.kind)
         found.append(Folded(event, status, swapped))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gmhealth.core.journal import Done, Line, unpack_events, unpack_lines
-from scripts.benchmark.task import TRANSITIONS
+from scripts.oracle import TRANSITIONS
 from scripts.torturing.contract import Folded, microseconds
 from scripts.torturing.effects import Fields, Step
 from scripts.torturing.history import Entry

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, EntryId
-from gmhealth.core.events import EventType, HealthEvent
+from gmhealth.core.events import HealthEvent
 from gmhealth.core.explain import UNKNOWN, explain_read, explain_unread
 from gmhealth.core.lag import Lag, estimated_lag, known_lag
 from gmhealth.core.plan import Outcome, Row, plan_for
+from gmhealth.core.rules import EventType
 from gmhealth.core.snapshot import Snapshot
 from tests.strategies import statuses
 

@@ -17,7 +17,8 @@ import redis
 from gmhealth.adapters.redis_stream import RedisStream
 from gmhealth.cli.simulated import details
 from gmhealth.core.entry import EntryId
-from gmhealth.core.events import EventType, HealthEvent, decode
+from gmhealth.core.events import HealthEvent, decode
+from gmhealth.core.rules import EventType
 from gmhealth.core.simulation import SIMULATED_CONTAINER
 from gmhealth.errors import Unavailable, Unusable
 from tests import daemon

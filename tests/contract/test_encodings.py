@@ -13,8 +13,8 @@ from psycopg.sql import SQL, Identifier
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_look import PostgresLook
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written
+from gmhealth.core.rules import Summary
 from gmhealth.embedded import prepare
 from gmhealth.worker.ports import Lock
 from tests import daemon

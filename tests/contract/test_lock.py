@@ -9,8 +9,8 @@ import pytest
 
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect
+from gmhealth.core.rules import Summary
 from gmhealth.errors import Unavailable
 from gmhealth.worker.ports import Lock
 from tests.eventually import eventually

@@ -15,8 +15,8 @@ from psycopg import errors
 
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_errors import translate
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written
+from gmhealth.core.rules import Summary
 from gmhealth.errors import Unavailable
 from gmhealth.worker.ports import Lock
 from tests.contract.conftest import RowsWith

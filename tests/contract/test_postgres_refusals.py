@@ -9,8 +9,8 @@ from psycopg import errors
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_errors import translate
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect
+from gmhealth.core.rules import Summary
 from gmhealth.errors import Unusable
 from tests.contract.conftest import RowsWith
 from tests.contract.roles import READ, as_role, limited_role

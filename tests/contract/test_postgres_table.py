@@ -17,8 +17,8 @@ from psycopg.sql import SQL, Identifier
 
 from gmhealth.adapters import postgres_connection
 from gmhealth.adapters.postgres_errors import TRANSIENT_SQLSTATES, translated
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect
+from gmhealth.core.rules import Summary
 from gmhealth.errors import Unavailable, Unusable
 from tests.contract.conftest import RowsWith
 from tests.eventually import eventually

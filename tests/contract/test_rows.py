@@ -11,9 +11,8 @@ import pytest
 from gmhealth.adapters import postgres_connection, postgres_writes
 from gmhealth.adapters.postgres_connection import Connection
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written, apply
-from gmhealth.core.status import Status
+from gmhealth.core.rules import Status, Summary
 from gmhealth.worker.ports import Wrote
 from tests.contract.roles import READ, WRITE, as_role, limited_role
 from tests.eventually import eventually

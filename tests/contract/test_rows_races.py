@@ -13,8 +13,8 @@ from psycopg.sql import SQL, Identifier
 
 from gmhealth.adapters import postgres_writes
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row, Written
+from gmhealth.core.rules import Summary
 from tests.eventually import eventually
 from tests.games import Game, add_game, game
 

@@ -7,8 +7,8 @@ import pytest
 
 from gmhealth.adapters import postgres_writes
 from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect
+from gmhealth.core.rules import Summary
 from gmhealth.worker.ports import Wrote
 from tests.contract.roles import READ, WRITE, as_role, limited_role
 from tests.games import Game, add_game, games

@@ -11,8 +11,8 @@ from psycopg.sql import SQL, Identifier
 from gmhealth.adapters import postgres_writes
 from gmhealth.adapters.postgres_rows import PostgresRows
 from gmhealth.core.journal import Stored
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Row
+from gmhealth.core.rules import Summary
 from gmhealth.worker.ports import Wrote
 from tests.contract.conftest import RowsWith
 from tests.eventually import eventually

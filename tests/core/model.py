@@ -1,22 +1,13 @@
 """The decision record, taken literally: one event at a time over rows that can be changed.
 
-Written from the record and not from the product: own tables, own names, and the steps in the record's order.
+Written from the record and not from the product: own names, and the steps in the record's order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-SUMMARY = {
-    "container_started": "healthy",
-    "container_exited": "exited",
-    "container_oom": "oom",
-    "container_disappeared": "disappeared",
-    "inspect_unhealthy": "inspect_unhealthy",
-    "probe_failed": "probe_failed",
-    "probe_recovered": "healthy",
-}
-TERMINAL = ("container_exited", "container_oom", "container_disappeared")
+from scripts.oracle import SUMMARIES, TRANSITIONS
 
 
 class Conflict(Exception):  # the record's name
@@ -62,11 +53,9 @@ class Consumer:
         if game_id not in self.store.records:
             return
         transitioned = False
-        if event_type in TERMINAL:
-            transitioned = self._try(game_id, "running", "engine_unreachable")
-        elif event_type == "probe_recovered":
-            transitioned = self._try(game_id, "engine_unreachable", "running")
-        summary = SUMMARY[event_type]
+        if event_type in TRANSITIONS:
+            transitioned = self._try(game_id, *TRANSITIONS[event_type])
+        summary = SUMMARIES[event_type]
         self.store.update_engine_health(game_id, summary)
         if transitioned or self.last_emitted.get(game_id) != summary:
             self._publish(game_id, occurred_at_ms)

@@ -10,7 +10,6 @@ from gmhealth.core.entry import Entry
 from gmhealth.core.events import (
     MAX_GAME_ID_BYTES,
     MAX_OCCURRED_AT_MS,
-    EventType,
     HealthEvent,
     InvalidEntry,
     Reason,
@@ -18,6 +17,7 @@ from gmhealth.core.events import (
     decode_all,
 )
 from gmhealth.core.packed_letter import Letter, unpack
+from gmhealth.core.rules import EventType
 from tests.strategies import arbitrary_entries, valid_entries
 
 VALID = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmhealth.core.events import EventType, HealthEvent
+from gmhealth.core.events import HealthEvent
 from gmhealth.core.journal import (
     Done,
     Line,
@@ -24,6 +24,7 @@ from gmhealth.core.journal import (
     unpack_lines,
 )
 from gmhealth.core.plan import NetEffect, Row, plan_for
+from gmhealth.core.rules import EventType
 from tests.strategies import event_lists, tables
 
 texts = st.text(max_size=8)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from gmhealth.core.events import EventType, HealthEvent
-from gmhealth.core.mapping import Summary
+from gmhealth.core.events import HealthEvent
 from gmhealth.core.plan import NetEffect, Outcome, Row, Written, apply, fold, net_effects, plan_for
+from gmhealth.core.rules import EventType, Summary
 from gmhealth.core.snapshot import Snapshot
 from tests.core.model import Consumer, RuntimeRecord, Store
 from tests.strategies import GAMES, cuts, event_lists, split, tables

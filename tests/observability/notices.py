@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gmhealth.core.entry import EntryId
-from gmhealth.core.events import EventType, HealthEvent, InvalidEntry
+from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.plan import Row, plan_for
+from gmhealth.core.rules import EventType
 from gmhealth.worker.events import BatchDone
 
 NOW_S = 1_795_449_400.0

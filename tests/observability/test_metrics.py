@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gmhealth.core.continuity import EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
-from gmhealth.core.events import EventType, InvalidEntry, Reason
+from gmhealth.core.events import InvalidEntry, Reason
+from gmhealth.core.rules import EventType
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.metrics import Metrics
 from gmhealth.worker.events import (

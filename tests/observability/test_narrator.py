@@ -10,7 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from gmhealth.core.continuity import EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
-from gmhealth.core.events import EventType, InvalidEntry, Reason
+from gmhealth.core.events import InvalidEntry, Reason
+from gmhealth.core.rules import EventType
 from gmhealth.observability.logs import LOGGER
 from gmhealth.observability.narrator import narrate, narrate_trouble
 from gmhealth.worker.events import (

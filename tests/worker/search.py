@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.entry import Entry, EntryId
-from gmhealth.core.events import EventType
-from gmhealth.core.mapping import EFFECTS, SWAPS
+from gmhealth.core.rules import SWAPS, EventType
 from gmhealth.errors import Unavailable
 from gmhealth.worker.events import Idle, Notice, Settled, Standby
 from gmhealth.worker.job import Job
@@ -214,7 +213,7 @@ class Run:
             told = [each for each in self.redis.now.published if each.snapshot.game_id == game_id]
             yield from _unreported(game_id, game, told[-1] if told else None)
             kinds = [kind for game, kind in self.scene.events if game == game_id]
-            if not happened & {Fault.RESET_FORWARD, Fault.TRIMMED} and game.health != EFFECTS[kinds[-1]].summary:
+            if not happened & {Fault.RESET_FORWARD, Fault.TRIMMED} and game.health != kinds[-1].summary:
                 yield f"{game_id} has the summary {game.health!r}"
             moved = happened & {Fault.RESET_BACK, Fault.RESET_FORWARD, Fault.TRIMMED}
             if not moved and game.status not in _serial(tuple(kinds), game.moves):
@@ -244,7 +243,7 @@ def _serial(kinds: tuple[EventType, ...], moves: tuple[tuple[str, str], ...]) ->
         if events == len(kinds) and moved == len(moves):
             found.add(status)
         if events < len(kinds):
-            transition = EFFECTS[kinds[events]].transition
+            transition = kinds[events].transition
             moves_it = transition is not None and SWAPS[transition.target] == status
             go(transition.target if transition is not None and moves_it else status, events + 1, moved)
         if moved < len(moves) and moves[moved][0] == status:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmhealth.core.mapping import Summary
 from gmhealth.core.plan import NetEffect, Refusal, Row, apply
+from gmhealth.core.rules import Summary
 from gmhealth.errors import Unusable
 from gmhealth.worker.isolation import FEWEST, MOST, NOT_UPDATED, Isolation
 from gmhealth.worker.ports import Meanwhile, Rows, Wrote, nothing

@@ -9,7 +9,8 @@ from itertools import chain, islice, product
 import pytest
 
 from gmhealth.core.continuity import Place
-from gmhealth.core.events import EventType, HealthEvent
+from gmhealth.core.events import HealthEvent
+from gmhealth.core.rules import EventType
 from gmhealth.worker import repair
 from gmhealth.worker.ports import Commit, Meanwhile, Saved, nothing
 from gmhealth.worker.repair import Repairs, Settler

@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import redis
 
-from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM, SUMMARIES, task
+from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM, task
+from scripts.oracle import SUMMARIES
 
 UPDATE = """
 UPDATE runtime_records SET engine_health = %s, updated_at = now() WHERE game_id = %s RETURNING status, current_turn

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import redis
 
-from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM, OFFSET_KEY, SUMMARIES, TRANSITIONS, report, task
+from scripts.benchmark.task import HEALTH_STREAM, LOBBY_STREAM, OFFSET_KEY, report, task
+from scripts.oracle import SUMMARIES, TRANSITIONS
 
 SWAP = """
 UPDATE runtime_records SET status = %s, engine_health = %s, updated_at = now() WHERE game_id = %s AND status = %s

@@ -13,8 +13,9 @@ from typing import Final
 from scripts.benchmark.failures.subjects import Subject
 from scripts.benchmark.roster import environment
 from scripts.benchmark.site import Site
-from scripts.benchmark.task import HEALTH_STREAM, SUMMARIES
+from scripts.benchmark.task import HEALTH_STREAM
 from scripts.benchmark.workload import FIRST_MS, Event, game_name
+from scripts.oracle import SUMMARIES
 
 GAMES: Final = 100
 PROBED: Final = GAMES

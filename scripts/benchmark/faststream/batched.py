@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from scripts.benchmark.faststream.running import main
-from scripts.benchmark.task import LOBBY_STREAM, SUMMARIES, TRANSITIONS, Task
+from scripts.benchmark.task import LOBBY_STREAM, Task
+from scripts.oracle import SUMMARIES, TRANSITIONS
 
 MAX_RECORDS = 10_000
 """Swept from 200 to 20,000: each step up to here costs less, as more events share a row; then nothing is gained."""

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 from scripts.benchmark.faststream.running import main
-from scripts.benchmark.task import LOBBY_STREAM, SUMMARIES, TRANSITIONS
+from scripts.benchmark.task import LOBBY_STREAM
+from scripts.oracle import SUMMARIES, TRANSITIONS
 
 SWAP = """
 UPDATE runtime_records SET status = $1, engine_health = $2, updated_at = now() WHERE game_id = $3 AND status = $4
