@@ -16,14 +16,14 @@ from gmhealth.settings import Secret, Settings
 if TYPE_CHECKING:
     from redis import Redis
 
-    from gmhealth.adapters.postgres_look import PostgresLook
-    from gmhealth.adapters.postgres_rows import PostgresRows
-    from gmhealth.adapters.redis_address import Sentinels
-    from gmhealth.adapters.redis_dead_letters import RedisDeadLetters
-    from gmhealth.adapters.redis_ledger import LedgerKeys, RedisLedger
-    from gmhealth.adapters.redis_look import RedisLook
-    from gmhealth.adapters.redis_reset import RedisReset
-    from gmhealth.adapters.redis_stream import RedisStream
+    from gmhealth.adapters.postgres.queries import PostgresQueries
+    from gmhealth.adapters.postgres.rows import PostgresRows
+    from gmhealth.adapters.redis.address import Sentinels
+    from gmhealth.adapters.redis.dead_letters import RedisDeadLetters
+    from gmhealth.adapters.redis.ledger import LedgerKeys, RedisLedger
+    from gmhealth.adapters.redis.queries import RedisQueries
+    from gmhealth.adapters.redis.reset import RedisReset
+    from gmhealth.adapters.redis.stream import RedisStream
     from gmhealth.embedded import EmbeddedServers
     from gmhealth.worker.events import Notice, Observer
     from gmhealth.worker.job import Job
@@ -50,8 +50,8 @@ class Parts:
     stream: RedisStream
     ledger: RedisLedger
     rows: PostgresRows
-    look: RedisLook
-    games: PostgresLook
+    look: RedisQueries
+    games: PostgresQueries
     reset: RedisReset
     letters: RedisDeadLetters
 
@@ -71,14 +71,15 @@ def servers(settings: Settings, environ: Mapping[str, str]) -> Iterator[Servers]
 @contextmanager
 def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
     """Make the adapters, and close what they opened at the end. `role` is the command, for the servers' lists."""
-    from gmhealth.adapters import postgres_connection, redis_connection
-    from gmhealth.adapters.postgres_look import PostgresLook
-    from gmhealth.adapters.postgres_rows import PostgresRows
-    from gmhealth.adapters.redis_dead_letters import RedisDeadLetters
-    from gmhealth.adapters.redis_ledger import RedisLedger
-    from gmhealth.adapters.redis_look import RedisLook
-    from gmhealth.adapters.redis_reset import RedisReset
-    from gmhealth.adapters.redis_stream import RedisStream
+    from gmhealth.adapters.postgres import connection as postgres_connection
+    from gmhealth.adapters.postgres.queries import PostgresQueries
+    from gmhealth.adapters.postgres.rows import PostgresRows
+    from gmhealth.adapters.redis import connection as redis_connection
+    from gmhealth.adapters.redis.dead_letters import RedisDeadLetters
+    from gmhealth.adapters.redis.ledger import RedisLedger
+    from gmhealth.adapters.redis.queries import RedisQueries
+    from gmhealth.adapters.redis.reset import RedisReset
+    from gmhealth.adapters.redis.stream import RedisStream
 
     keys = ledger_keys(settings)
     name = f"gmhealth {role} {socket.gethostname()[:30]}:{os.getpid()}"
@@ -102,8 +103,8 @@ def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
             stream=RedisStream(client, settings.health_stream, keys),
             ledger=RedisLedger(client, keys, dead_letter_limit=settings.dead_letter_limit),
             rows=rows,
-            look=RedisLook(client),
-            games=PostgresLook(session, settings.postgres_table),
+            look=RedisQueries(client),
+            games=PostgresQueries(session, settings.postgres_table),
             reset=RedisReset(client, offset=keys.offset, audit=f"{prefix}offset_audit:health_events"),
             letters=RedisDeadLetters(
                 client,
@@ -120,7 +121,7 @@ def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
 
 def ledger_keys(settings: Settings) -> LedgerKeys:
     """Name the keys (design 2.6, D6)."""
-    from gmhealth.adapters.redis_ledger import LedgerKeys
+    from gmhealth.adapters.redis.ledger import LedgerKeys
 
     prefix = settings.key_prefix
     return LedgerKeys(
@@ -144,7 +145,7 @@ def worker(parts: Parts, job: Job, observe: Observer) -> Worker:
 
 def rehearsal(parts: Parts, rows: Rows, ledger: Ledger, job: Job, observe: Observer) -> Worker:
     """Make a worker that reads the real stream and writes to `rows` and `ledger` instead."""
-    from gmhealth.adapters.redis_stream import RedisStream
+    from gmhealth.adapters.redis.stream import RedisStream
 
     stream = RedisStream(parts.redis, parts.keys.source, parts.keys, any_offset=True)
     return _worker(stream, ledger, rows, job, observe)
@@ -187,7 +188,7 @@ def _tidied(observe: Observer) -> Observer:
 def _sentinels(settings: Settings) -> Sentinels | None:
     if settings.redis_sentinels is None:
         return None
-    from gmhealth.adapters.redis_address import read_sentinels
+    from gmhealth.adapters.redis.address import read_sentinels
 
     password = _shown(settings.redis_sentinel_password) or None
     return read_sentinels(settings.redis_sentinels, settings.redis_sentinel_master, password)

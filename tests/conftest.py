@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.adapters.redis.stream import RedisStream
 from tests import servers
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmhealth.adapters.redis_ledger import LedgerKeys
+from gmhealth.adapters.redis.ledger import LedgerKeys
 
 KEYS = LedgerKeys(
     source="events",

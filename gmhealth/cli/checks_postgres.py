@@ -9,7 +9,7 @@ from gmhealth.cli.findings import judged, ok
 from gmhealth.cli.views.checkup import CheckView
 
 if TYPE_CHECKING:
-    from gmhealth.adapters.postgres_look import Column
+    from gmhealth.adapters.postgres.queries import Column
     from gmhealth.cli.session import Session
 
 COLUMNS: Final = {

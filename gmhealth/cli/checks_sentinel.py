@@ -9,7 +9,7 @@ from gmhealth.cli.findings import judged
 from gmhealth.cli.views.checkup import CheckView
 
 if TYPE_CHECKING:
-    from gmhealth.adapters.redis_sentinel import Answer
+    from gmhealth.adapters.redis.sentinel import Answer
     from gmhealth.cli.session import Session
 
 
@@ -18,8 +18,8 @@ def redis_sentinels(opened: Session) -> Iterator[CheckView]:
     sentinels = opened.servers.sentinels
     if sentinels is None:
         return
-    from gmhealth.adapters.redis_address import address_text, read_url
-    from gmhealth.adapters.redis_sentinel import ask_each
+    from gmhealth.adapters.redis.address import address_text, read_url
+    from gmhealth.adapters.redis.sentinel import ask_each
 
     answers = list(ask_each(sentinels, read_url(opened.servers.redis_url)))
     for answer in answers:

@@ -104,7 +104,7 @@ def _metrics(settings: Settings, where: Servers, pulse: Pulse) -> Iterator[list[
 
 
 def _unread(parts: Parts) -> Unread:
-    from gmhealth.adapters.redis_connection import hang_up
+    from gmhealth.adapters.redis.connection import hang_up
     from gmhealth.cli.lag import standing
     from gmhealth.observability.lag_watch import Unread
 
@@ -116,7 +116,8 @@ def _unread(parts: Parts) -> Unread:
 
 
 def _announce(where: Servers, stream: str) -> None:
-    from gmhealth.adapters import postgres_address, redis_address
+    from gmhealth.adapters.postgres import address as postgres_address
+    from gmhealth.adapters.redis import address as redis_address
     from gmhealth.observability.logs import log
 
     redis = redis_address.describe(where.redis_url, where.sentinels)

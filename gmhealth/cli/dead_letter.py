@@ -16,7 +16,7 @@ from gmhealth.cli.session import Session, confirm, session
 from gmhealth.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gmhealth.adapters.redis_dead_letters import DeadLetter
+    from gmhealth.adapters.redis.dead_letters import DeadLetter
     from gmhealth.cli.views.letters import LettersDoneView, LettersView, LetterView
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)

@@ -19,7 +19,7 @@ from gmhealth.core.plan import Row
 from gmhealth.core.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from gmhealth.adapters.postgres_look import GameRow
+    from gmhealth.adapters.postgres.queries import GameRow
     from gmhealth.bootstrap import Parts
 
 BLOCK_MS = 500

@@ -16,7 +16,7 @@ from gmhealth.errors import GmhealthError, NotFound
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gmhealth.adapters.redis_dead_letters import DeadLetter
+    from gmhealth.adapters.redis.dead_letters import DeadLetter
     from gmhealth.cli.session import Session
 
 

@@ -8,7 +8,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from gmhealth.adapters.redis_reset import RedisReset, Reset
+from gmhealth.adapters.redis.reset import RedisReset, Reset
 from gmhealth.cli.render import say
 from gmhealth.cli.safe import safe
 from gmhealth.errors import GmhealthError, Unavailable

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gmhealth.adapters.memory import RehearsalLedger, RehearsalRows
+from gmhealth.adapters.dry_run import DryRunLedger, DryRunRows
 from gmhealth.cli.progress import Count, no_count
 from gmhealth.cli.views.games import GamePlanView
 from gmhealth.core.entry import EntryId
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class Rehearsal:
     """What a range would do; `on` hears of each batch's entries."""
 
-    rows: RehearsalRows
+    rows: DryRunRows
     on: Count
     entries: int = 0
     invalid: int = 0
     unknown_games: set[str] = field(default_factory=set)
-    ledger: RehearsalLedger = field(default_factory=RehearsalLedger)
+    ledger: DryRunLedger = field(default_factory=DryRunLedger)
 
     def __call__(self, notice: Notice) -> None:
         """Count what a batch did."""
@@ -73,7 +73,7 @@ def rehearse(parts: Parts, job: Job, stop: Stop, on: Count = no_count) -> Rehear
     """Run `job` (bounded, with a start) over the rows as they are, writing nothing."""
     from gmhealth import bootstrap
 
-    found = Rehearsal(RehearsalRows(parts.rows), on)
+    found = Rehearsal(DryRunRows(parts.rows), on)
     try:
         bootstrap.rehearsal(parts, found.rows, found.ledger, job, found).run(stop)
     finally:

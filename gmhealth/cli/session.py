@@ -33,7 +33,8 @@ class Session:
     @property
     def target(self) -> TargetView:
         """What is looked at, to be shown; never a secret."""
-        from gmhealth.adapters import postgres_address, redis_address
+        from gmhealth.adapters.postgres import address as postgres_address
+        from gmhealth.adapters.redis import address as redis_address
         from gmhealth.cli.views import TargetView
 
         return TargetView(
@@ -50,7 +51,7 @@ class Session:
 
     def let_go(self) -> None:
         """Close the connections, which the next command opens again: servers and proxies end what idles for long."""
-        from gmhealth.adapters.redis_connection import hang_up
+        from gmhealth.adapters.redis.connection import hang_up
 
         self.parts.rows.close()
         hang_up(self.parts.redis)

@@ -115,7 +115,7 @@ def net_effects(events: Iterable[HealthEvent], *, swap: bool = True) -> list[Net
 
 
 def apply(effects: Iterable[NetEffect], rows: Mapping[str, Row]) -> dict[str, Written]:
-    """Do to `rows`, which are not changed, what the statement that writes them does (`adapters.postgres_rows`)."""
+    """Do to `rows`, which are not changed, what the statement that writes them does (`adapters.postgres.rows`)."""
     written: dict[str, Written] = {}
     for game_id, target, summary in map(astuple, effects):
         if (row := rows.get(game_id)) is not None:

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 import psycopg
 import redis
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_reset import RedisReset, Reset
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.reset import RedisReset, Reset
 from gmhealth.core.entry import START, EntryId
 from gmhealth.worker.ports import Saved
 from scripts.torturing.consumer import Consumer, environment

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 
 from gmhealth import bootstrap
-from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.cli.signals import stop_on_signals
 from gmhealth.observability.narrator import narrate
 from gmhealth.settings import load_settings

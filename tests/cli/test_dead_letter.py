@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_dead_letters import MOST_PARTS, DeadLetter, RedisDeadLetters
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.dead_letters import MOST_PARTS, DeadLetter, RedisDeadLetters
 from gmhealth.core.packed_letter import pack
 from gmhealth.errors import Unavailable, Unusable
 from tests.cli.conftest import Run

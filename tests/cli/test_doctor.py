@@ -64,7 +64,7 @@ def test_what_a_server_refuses_for_good_is_not_looked_for_on_the_network(
     def refuse(*_: object) -> None:
         raise Unusable("PostgreSQL refused to ask for its state", hint="`gmhealth doctor` looks at both servers")
 
-    monkeypatch.setattr("gmhealth.adapters.postgres_look.PostgresLook.checks", refuse)
+    monkeypatch.setattr("gmhealth.adapters.postgres.queries.PostgresQueries.checks", refuse)
     assert look(6)["PostgreSQL"] == (
         "fail",
         "PostgreSQL refused to ask for its state",
@@ -341,21 +341,21 @@ def test_a_server_that_cannot_be_had_here(
     look: Look, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], name: str, result: str
 ) -> None:
     """PostgreSQL 13 has no wheel, and a session of ours never stays on a standby: their answers are put in."""
-    from gmhealth.adapters.postgres_look import PostgresLook
+    from gmhealth.adapters.postgres.queries import PostgresQueries
 
-    asked = PostgresLook.checks
-    monkeypatch.setattr(PostgresLook, "checks", lambda self, questions: {**asked(self, questions), **answers})
+    asked = PostgresQueries.checks
+    monkeypatch.setattr(PostgresQueries, "checks", lambda self, questions: {**asked(self, questions), **answers})
     assert look(code=6)[name][0] == result
 
 
 def test_an_old_redis_is_a_warning(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which the tests do not bring: its answers are put in."""
-    from gmhealth.adapters.redis_look import RedisLook
+    from gmhealth.adapters.redis.queries import RedisQueries
 
-    asked = RedisLook.info
+    asked = RedisQueries.info
     answers = {"redis_version": "6.2.1"}
-    monkeypatch.setattr(RedisLook, "info", lambda self, section: {**asked(self, section), **answers})
-    monkeypatch.setattr(RedisLook, "refused", lambda *_: None)
+    monkeypatch.setattr(RedisQueries, "info", lambda self, section: {**asked(self, section), **answers})
+    monkeypatch.setattr(RedisQueries, "refused", lambda *_: None)
     found = look()
     assert found["Redis"][0] == "warning"
     assert found["Redis permissions"][:2] == ("warning", "this server cannot tell (before 7.0)")

@@ -272,7 +272,7 @@ def test_the_end_is_where_it_is_when_a_live_consumer_has_passed_the_one_that_was
 
 
 def test_it_gives_up_on_an_offset_that_never_stands_still(run: Run, ten: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gmhealth.adapters.redis_reset.RedisReset.apply", lambda *_: False)
+    monkeypatch.setattr("gmhealth.adapters.redis.reset.RedisReset.apply", lambda *_: False)
     monkeypatch.setattr(offset_move, "TRIES", 3)
     assert "stop it first" in run("offset", "reset", "--to-end", "--yes", code=4).stderr
 

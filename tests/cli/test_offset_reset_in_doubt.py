@@ -10,9 +10,9 @@ import pytest
 import redis
 from redis.commands.core import Script
 
-from gmhealth.adapters.redis_ledger import RedisLedger
-from gmhealth.adapters.redis_reset import RedisReset
-from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.adapters.redis.ledger import RedisLedger
+from gmhealth.adapters.redis.reset import RedisReset
+from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.errors import Unavailable
 from tests.cli.conftest import Run
 from tests.cli.world import AUDIT, OFFSET, append, event

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.adapters.redis_reset import RedisReset
+from gmhealth.adapters.redis.reset import RedisReset
 from tests.cli.conftest import Run
 from tests.cli.world import OFFSET, RECORD, append, event, last_id, put_record, snapshots
 from tests.eventually import eventually

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.cli.simulated import details
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode

@@ -171,7 +171,7 @@ def test_watching_goes_on_while_a_server_is_away(
         nonlocal looks
         looks += 1
         if looks == 1:
-            monkeypatch.setattr("gmhealth.adapters.redis_look.RedisLook.now_ms", away)
+            monkeypatch.setattr("gmhealth.adapters.redis.queries.RedisQueries.now_ms", away)
         elif looks == 2:
             monkeypatch.undo()
             monkeypatch.setattr("gmhealth.cli.status.time.sleep", sleep)

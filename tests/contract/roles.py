@@ -9,8 +9,8 @@ from uuid import uuid4
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_connection import Connection
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.connection import Connection
 
 READ = SQL("GRANT SELECT (game_id, status, current_turn, engine_health, updated_at) ON runtime_records TO {}")
 WRITE = SQL("GRANT UPDATE (status, engine_health, updated_at) ON runtime_records TO {}")

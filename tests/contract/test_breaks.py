@@ -7,7 +7,7 @@ import json
 import pytest
 import redis
 
-from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.adapters.redis.ledger import RedisLedger
 from gmhealth.core.continuity import BREAKS, Break, EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Unusable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.adapters.redis.ledger import RedisLedger
 from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.events import InvalidEntry, Reason, dead_letter
 from gmhealth.core.packed_letter import Letter, unpack

@@ -10,9 +10,9 @@ import redis
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_look import PostgresLook
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.queries import PostgresQueries
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.core.rules import Summary
 from gmhealth.embedded import prepare
@@ -88,7 +88,7 @@ def test_a_game_that_the_database_cannot_name_has_no_row_and_the_others_have_the
 
 
 def test_a_person_who_asks_for_such_a_game_is_told_that_it_has_no_row(encoded_dsn: str) -> None:
-    look = PostgresLook(
+    look = PostgresQueries(
         lambda: postgres_connection.connect(encoded_dsn, password=None, application_name="test"), "runtime_records"
     )
     assert look.game("game-日") is None

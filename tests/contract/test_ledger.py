@@ -11,8 +11,9 @@ import pytest
 import redis
 from msgspec.structs import replace as changed
 
-from gmhealth.adapters import redis_connection, redis_ledger
-from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis import ledger as redis_ledger
+from gmhealth.adapters.redis.ledger import RedisLedger
 from gmhealth.core.commit_record import CommitRecord, Server, unpack
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, dead_letter

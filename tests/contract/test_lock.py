@@ -7,8 +7,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.plan import NetEffect
 from gmhealth.core.rules import Summary
 from gmhealth.errors import Unavailable

@@ -13,8 +13,8 @@ import pytest
 from msgspec.structs import replace
 from psycopg import errors
 
-from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_errors import translate
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.errors import translate
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.core.rules import Summary
 from gmhealth.errors import Unavailable

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_errors import translate
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.errors import translate
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.plan import NetEffect
 from gmhealth.core.rules import Summary
 from gmhealth.errors import Unusable

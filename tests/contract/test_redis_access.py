@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.ledger import RedisLedger
 from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, Unusable

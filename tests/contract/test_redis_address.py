@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_address import Sentinels, describe, read_sentinels, read_url
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.address import Sentinels, describe, read_sentinels, read_url
 from gmhealth.errors import ConfigError
 from tests.canary import CANARY
 

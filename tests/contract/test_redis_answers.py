@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import redis
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_ledger import COMMIT_SCRIPT, RedisLedger
-from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.ledger import COMMIT_SCRIPT, RedisLedger
+from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot

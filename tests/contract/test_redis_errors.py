@@ -10,9 +10,9 @@ import pytest
 import redis
 from redis import exceptions
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_ledger import RedisLedger
-from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.ledger import RedisLedger
+from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot

@@ -9,10 +9,10 @@ import pytest
 import redis
 from redis import exceptions
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_connection import PERMANENT, TRANSIENT, TRANSIENT_PREFIXES, translate
-from gmhealth.adapters.redis_ledger import RedisLedger
-from gmhealth.adapters.redis_reset import RedisReset, Reset
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.connection import PERMANENT, TRANSIENT, TRANSIENT_PREFIXES, translate
+from gmhealth.adapters.redis.ledger import RedisLedger
+from gmhealth.adapters.redis.reset import RedisReset, Reset
 from gmhealth.core.entry import EntryId
 from gmhealth.embedded import EmbeddedServers, embedded_servers
 from gmhealth.errors import Unavailable, Unusable

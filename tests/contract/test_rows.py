@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from gmhealth.adapters import postgres_connection, postgres_writes
-from gmhealth.adapters.postgres_connection import Connection
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres import write_statement
+from gmhealth.adapters.postgres.connection import Connection
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.plan import NetEffect, Row, Written, apply
 from gmhealth.core.rules import Status, Summary
 from gmhealth.worker.ports import Wrote
@@ -75,7 +76,7 @@ STATUSES = (*Status, "a status that Game Master has added")
 def written(request: pytest.FixtureRequest, rows: PostgresRows, monkeypatch: pytest.MonkeyPatch) -> PostgresRows:
     """Rows over either form of the statement; a server before 18 has but one."""
     if "before" in request.param:
-        monkeypatch.setattr(postgres_writes, "RETURNS_OLD", 10**9)
+        monkeypatch.setattr(write_statement, "RETURNS_OLD", 10**9)
     return rows
 
 

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from gmhealth.adapters import postgres_writes
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import write_statement
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.core.rules import Summary
 from tests.eventually import eventually
@@ -51,7 +51,7 @@ def until_it_waits(pg: psycopg.Connection, written: Future[Any]) -> None:
 def _statement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either form of the statement; a server before 18 has but one."""
     if "before" in request.param:
-        monkeypatch.setattr(postgres_writes, "RETURNS_OLD", 10**9)
+        monkeypatch.setattr(write_statement, "RETURNS_OLD", 10**9)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from gmhealth.adapters import postgres_writes
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import write_statement
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.plan import NetEffect
 from gmhealth.core.rules import Summary
 from gmhealth.worker.ports import Wrote
@@ -32,7 +32,7 @@ REFUSING = {
 def _statement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either form of the statement; a server before 18 has but one."""
     if "before" in request.param:
-        monkeypatch.setattr(postgres_writes, "RETURNS_OLD", 10**9)
+        monkeypatch.setattr(write_statement, "RETURNS_OLD", 10**9)
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from gmhealth.adapters import postgres_writes
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres import write_statement
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.journal import Stored
 from gmhealth.core.plan import NetEffect, Row
 from gmhealth.core.rules import Summary
@@ -41,7 +41,7 @@ def times(rows: PostgresRows, *game_ids: str) -> dict[str, str]:
 def written(request: pytest.FixtureRequest, rows: PostgresRows, monkeypatch: pytest.MonkeyPatch) -> PostgresRows:
     """Rows over either form of the statement; a server before 18 has but one."""
     if "before" in request.param:
-        monkeypatch.setattr(postgres_writes, "RETURNS_OLD", 10**9)
+        monkeypatch.setattr(write_statement, "RETURNS_OLD", 10**9)
     return rows
 
 

@@ -11,8 +11,11 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from gmhealth.adapters import postgres_address, postgres_connection, redis_address, redis_connection
-from gmhealth.adapters.postgres_errors import translate
+from gmhealth.adapters.postgres import address as postgres_address
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.errors import translate
+from gmhealth.adapters.redis import address as redis_address
+from gmhealth.adapters.redis import connection as redis_connection
 from gmhealth.embedded import EmbeddedServers
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable, Unusable
 from tests.canary import CANARY, shown

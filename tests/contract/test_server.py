@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.commit_record import Server
 from gmhealth.errors import Unavailable
 from gmhealth.worker.ports import Lock

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from gmhealth.adapters import redis_stream
-from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.adapters.redis import stream as redis_stream
+from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, EntryId

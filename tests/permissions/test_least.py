@@ -10,9 +10,9 @@ import pytest
 import redis
 from psycopg import errors
 
-from gmhealth.adapters import redis_connection
-from gmhealth.adapters.redis_ledger import RedisLedger
-from gmhealth.adapters.redis_look import RedisLook
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.ledger import RedisLedger
+from gmhealth.adapters.redis.queries import RedisQueries
 from gmhealth.bootstrap import ledger_keys
 from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.entry import EntryId
@@ -102,7 +102,7 @@ def test_who_commits_may_keep_the_journal_and_trim_it(
     redis_client.xadd(WRITES, {"a": "b"}, id="1-0")
     keys = ledger_keys(Settings())
     with redis_connection.connect(as_redis_user(redis_url, redis_names[user])) as client:
-        assert RedisLook(client).refused(keys) == []
+        assert RedisQueries(client).refused(keys) == []
         ledger = RedisLedger(client, keys, dead_letter_limit=10)
         assert ledger.commit(COMMIT) is None
         assert ledger.recent_writes() == [COMMIT.writes]

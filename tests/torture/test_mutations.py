@@ -19,7 +19,7 @@ from scripts.torturing.site import site
 MOST_FAULTS = 120
 
 OFFSET_BEFORE_PUBLISH = (
-    "adapters/redis_ledger.py",
+    "adapters/redis/ledger.py",
     "            reply = self._run(meanwhile, len(names), *names, *arguments)\n",
     """
             reply = self._run(meanwhile, len(names), *names, *arguments[:6], _packed(()), *arguments[7:])
@@ -29,7 +29,7 @@ OFFSET_BEFORE_PUBLISH = (
 """,
 )
 NO_FENCE = (
-    "adapters/commit.lua",
+    "adapters/redis/commit.lua",
     "if record ~= ARGV[3] or ARGV[1] == 'yes' and offset ~= ARGV[2] then",
     "if false then",
 )
@@ -39,7 +39,7 @@ NOTHING_PUBLISHED = (
     "        page = self._rows.changed_since(at, None, SLICE)\n",
     "        page: Sequence[Stored] = ()\n",
 )
-NOT_DURABLE = ("adapters/postgres_rows.py", "SELECT set_config('synchronous_commit', 'on', false)", "SELECT '', '', ''")
+NOT_DURABLE = ("adapters/postgres/rows.py", "SELECT set_config('synchronous_commit', 'on', false)", "SELECT '', '', ''")
 
 
 class Caught(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gmhealth.adapters import postgres_connection
+from gmhealth.adapters.postgres import connection as postgres_connection
 from tests.worker.scene import Scene
 
 

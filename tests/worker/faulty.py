@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import redis
 from msgspec.structs import replace
 
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.commit_record import Server
 from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import EntryId

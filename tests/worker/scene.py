@@ -11,11 +11,12 @@ from itertools import count
 import psycopg
 import redis
 
-from gmhealth.adapters import postgres_connection, redis_connection
-from gmhealth.adapters.postgres_connection import Connection
-from gmhealth.adapters.postgres_rows import PostgresRows
-from gmhealth.adapters.redis_ledger import RedisLedger
-from gmhealth.adapters.redis_stream import RedisStream
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.connection import Connection
+from gmhealth.adapters.postgres.rows import PostgresRows
+from gmhealth.adapters.redis import connection as redis_connection
+from gmhealth.adapters.redis.ledger import RedisLedger
+from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.packed_letter import unpack
 from gmhealth.core.snapshot import Snapshot

@@ -10,7 +10,7 @@ from weakref import ReferenceType, ref
 import pytest
 
 from gmhealth import bootstrap
-from gmhealth.adapters.postgres_rows import PostgresRows
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Unavailable
 from gmhealth.settings import Secret, Settings

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from gmhealth.adapters import postgres_connection
-from gmhealth.adapters.postgres_connection import Connection
+from gmhealth.adapters.postgres import connection as postgres_connection
+from gmhealth.adapters.postgres.connection import Connection
 from tests.eventually import eventually
 from tests.games import add_game, game
 from tests.worker import short_incident as incident

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gmhealth.adapters.redis_breaks import unpack_break
+from gmhealth.adapters.redis.breaks import unpack_break
 from gmhealth.core.continuity import Break, EntriesLost, RolledBack, StreamBehind, StreamGone, StreamReplaced
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot

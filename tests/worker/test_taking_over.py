@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from gmhealth.adapters.redis_ledger import RedisLedger
+from gmhealth.adapters.redis.ledger import RedisLedger
 from gmhealth.core.entry import EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable

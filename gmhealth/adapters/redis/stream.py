@@ -7,8 +7,8 @@ from typing import Any
 import redis
 from redis import exceptions
 
-from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
-from gmhealth.adapters.redis_ledger import LedgerKeys, ask_saved, read_saved
+from gmhealth.adapters.redis.connection import round_trip, translated, unless_error
+from gmhealth.adapters.redis.ledger import LedgerKeys, ask_saved, read_saved
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.worker.ports import Read

@@ -12,8 +12,8 @@ from typing import Final
 import redis
 from redis import exceptions
 
-from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
-from gmhealth.adapters.redis_look import RedisLook
+from gmhealth.adapters.redis.connection import round_trip, translated, unless_error
+from gmhealth.adapters.redis.queries import RedisQueries
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.number import number
 from gmhealth.core.packed_letter import unpack
@@ -54,7 +54,7 @@ class RedisDeadLetters:
     def __init__(self, client: redis.Redis, *, letters: str, retried: str, dropped: str, stream: str) -> None:
         self._client, self._letters, self._retried, self._stream = client, letters, retried, stream
         self._dropped = dropped
-        self._look = RedisLook(client)
+        self._look = RedisQueries(client)
         self._script = client.register_script(RETRY_SCRIPT)
 
     def all(self) -> Iterator[DeadLetter]:

@@ -12,8 +12,8 @@ from psycopg import conninfo, sql
 from psycopg.abc import PQGen
 from psycopg.waiting import Wait
 
-from gmhealth.adapters.postgres_address import read_dsn
-from gmhealth.adapters.postgres_errors import translated
+from gmhealth.adapters.postgres.address import read_dsn
+from gmhealth.adapters.postgres.errors import translated
 from gmhealth.errors import ConfigError
 from gmhealth.worker.ports import Meanwhile
 

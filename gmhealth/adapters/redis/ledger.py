@@ -12,8 +12,8 @@ import redis
 from msgspec.msgpack import encode
 from redis import exceptions
 
-from gmhealth.adapters.redis_breaks import pack_break, unpack_break
-from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
+from gmhealth.adapters.redis.breaks import pack_break, unpack_break
+from gmhealth.adapters.redis.connection import round_trip, translated, unless_error
 from gmhealth.core import commit_record
 from gmhealth.core.continuity import Break
 from gmhealth.core.entry import START, Entry, EntryId

@@ -10,10 +10,10 @@ import psycopg
 from msgspec.json import encode
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import Connection, rows_of
-from gmhealth.adapters.postgres_errors import refusal_of, translated
-from gmhealth.adapters.postgres_server import ASKED, ask_server
-from gmhealth.adapters.postgres_writes import LOCK_ORDER, WriteStatement
+from gmhealth.adapters.postgres.connection import Connection, rows_of
+from gmhealth.adapters.postgres.errors import refusal_of, translated
+from gmhealth.adapters.postgres.server import ASKED, ask_server
+from gmhealth.adapters.postgres.write_statement import LOCK_ORDER, WriteStatement
 from gmhealth.core.commit_record import Server
 from gmhealth.core.journal import Stored
 from gmhealth.core.outage import Outage, heard, said

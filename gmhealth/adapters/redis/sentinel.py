@@ -12,7 +12,7 @@ from redis.connection import SSLConnection
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-from gmhealth.adapters.redis_address import TLS_OPTIONS, Sentinels, address_text
+from gmhealth.adapters.redis.address import TLS_OPTIONS, Sentinels, address_text
 from gmhealth.errors import ConfigError
 
 ANSWER_S: Final = 1.0

@@ -12,7 +12,7 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gmhealth.adapters.redis_address import Sentinels, read_url
+from gmhealth.adapters.redis.address import Sentinels, read_url
 from gmhealth.errors import GmhealthError, Unavailable, Unusable
 from gmhealth.worker.ports import Meanwhile, nothing
 
@@ -101,7 +101,7 @@ def connect(
         "redis_connect_func": _connect_to_primary,
     }
     if sentinels is not None:
-        from gmhealth.adapters.redis_sentinel import pool_of_primary  # noqa: PLC0415  # start-up time
+        from gmhealth.adapters.redis.sentinel import pool_of_primary  # noqa: PLC0415  # start-up time
 
         return redis.Redis.from_pool(pool_of_primary(sentinels, given, settled))
     keep_alive: dict[str, Any] = {} if "path" in given else {"socket_keepalive": True}

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from psycopg import sql
 
-from gmhealth.adapters.postgres_connection import Connection, rows_of
-from gmhealth.adapters.postgres_errors import translated
+from gmhealth.adapters.postgres.connection import Connection, rows_of
+from gmhealth.adapters.postgres.errors import translated
 
 GAME = sql.SQL("""
 SELECT status, current_turn, engine_health, updated_at, now()
@@ -75,7 +75,7 @@ class GameRow(NamedTuple):
     updated_at: datetime
 
 
-class PostgresLook:
+class PostgresQueries:
     """Looks at `table` over a session of its own: one a question, as a command may wait for a person in between."""
 
     def __init__(self, connect: Callable[[], Connection], table: str) -> None:

@@ -20,7 +20,7 @@ NOW: Final = "2000-01-01 00:00:00+00"
 
 
 @dataclass(slots=True)
-class RehearsalRows:
+class DryRunRows:
     """Starts from the real rows, as they are when first asked for, and keeps every change to itself.
 
     `before` has them as they were found, `after` as they are after what was rehearsed.
@@ -82,7 +82,7 @@ class RehearsalRows:
 
 
 @dataclass(slots=True)
-class RehearsalLedger:
+class DryRunLedger:
     """Counts what would be sent per game, and keeps the last of it."""
 
     sent: Counter[str] = field(default_factory=Counter)

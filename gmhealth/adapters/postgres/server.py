@@ -6,8 +6,8 @@ from typing import Final
 
 import psycopg
 
-from gmhealth.adapters.postgres_connection import Connection
-from gmhealth.adapters.postgres_errors import translate
+from gmhealth.adapters.postgres.connection import Connection
+from gmhealth.adapters.postgres.errors import translate
 from gmhealth.core.commit_record import Server
 from gmhealth.errors import Unavailable
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import redis
 from redis import exceptions
 
-from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
-from gmhealth.adapters.redis_ledger import LedgerKeys
+from gmhealth.adapters.redis.connection import round_trip, translated, unless_error
+from gmhealth.adapters.redis.ledger import LedgerKeys
 from gmhealth.core.batch_size import next_limit
 from gmhealth.core.entry import Entry, EntryId
 
@@ -23,7 +23,7 @@ SOME: Final = 100
 MAY_SCRIPT: Final = Path(__file__).with_name("may.lua").read_text(encoding="utf-8")
 
 
-class RedisLook:
+class RedisQueries:
     """Looks at any stream or key without changing it."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import redis
 
-from gmhealth.adapters.redis_connection import round_trip, translated, unless_error
+from gmhealth.adapters.redis.connection import round_trip, translated, unless_error
 from gmhealth.core.entry import EntryId
 from gmhealth.worker.ports import Saved
 
