@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gmhealth.settings import Secret, Settings
-
 if TYPE_CHECKING:
+    from pydantic import SecretStr
     from redis import Redis
 
     from gmhealth.adapters.postgres.queries import PostgresQueries
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis.reset import RedisReset
     from gmhealth.adapters.redis.stream import RedisStream
     from gmhealth.embedded import EmbeddedServers
+    from gmhealth.settings import Settings
     from gmhealth.worker.events import Notice, Observer
     from gmhealth.worker.job import Job
     from gmhealth.worker.loop import Worker
@@ -194,5 +194,5 @@ def _sentinels(settings: Settings) -> Sentinels | None:
     return read_sentinels(settings.redis_sentinels, settings.redis_sentinel_master, password)
 
 
-def _shown(secret: Secret | None) -> str:
-    return "" if secret is None else secret.reveal()
+def _shown(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args, get_origin
-
-from msgspec import structs
+from typing import Any, NamedTuple
 
 from gmhealth.settings import PREFIX, SECRETS, Settings
 
 MARKERS = "<!-- settings -->", "<!-- /settings -->"
-KINDS = {bool: "boolean", int: "integer", str: "text", float: "number"}
 
 
 class Setting(NamedTuple):
@@ -24,24 +21,23 @@ class Setting(NamedTuple):
 
 def settings() -> list[Setting]:
     """All of them, in their order."""
-    return [_setting(field) for field in structs.fields(Settings)]
+    return [_setting(key, schema) for key, schema in Settings.model_json_schema()["properties"].items()]
 
 
-def _setting(field: structs.FieldInfo) -> Setting:
-    key, (annotation, meta) = field.name, get_args(field.type)
+def _setting(key: str, schema: dict[str, Any]) -> Setting:
     variable = PREFIX + key.upper()
     variables = (variable, f"{variable}_FILE") if key in SECRETS else (variable,)
-    default = field.default
+    default = schema["default"]
     shown = "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-    return Setting(key, variables, _kind(annotation, meta), shown, meta.description)
+    return Setting(key, variables, _kind(schema), shown, schema["description"])
 
 
-def _kind(annotation: Any, meta: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return ", ".join(get_args(annotation))
-    low = [] if meta.ge is None else [f"from {meta.ge}"]
-    high = [] if meta.le is None else [f"to {meta.le}"]
-    return " ".join([KINDS.get(annotation, "text"), *low, *high])
+def _kind(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(schema["enum"])
+    kind = schema.get("type", "string").replace("string", "text")
+    bounds = [f"{word} {schema[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in schema]
+    return " ".join([kind, *bounds])
 
 
 def table() -> str:

@@ -11,10 +11,11 @@ import jsonschema
 import psycopg
 import pytest
 import redis
+from pydantic import SecretStr
 
 from gmhealth import bootstrap
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.settings import Secret, Settings
+from gmhealth.settings import Settings
 from gmhealth.worker.events import Notice
 from gmhealth.worker.job import Job
 from tests import incident
@@ -37,7 +38,7 @@ def test_every_entry_of_a_real_run_is_in_the_contract(
     redis_url: str, postgres_dsn: str, redis_client: redis.Redis, pg: psycopg.Connection
 ) -> None:
     incident.record(redis_client, pg)
-    settings = Settings(redis_url=Secret(redis_url), postgres_dsn=Secret(postgres_dsn))
+    settings = Settings(redis_url=SecretStr(redis_url), postgres_dsn=SecretStr(postgres_dsn))
     with bootstrap.servers(settings, {}) as where, bootstrap.connected(settings, where, "test") as parts:
         until = parts.stream.state().last_generated
         bootstrap.worker(parts, Job(until=until), ignore).run(Event())

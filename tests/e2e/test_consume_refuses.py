@@ -39,8 +39,8 @@ def test_without_servers_it_says_so_in_two_lines(over: Over) -> None:
     [
         ({"GMHEALTH_REDIS_URL": f"redis://:{CANARY}@r"}, ["--embedded", "consume"], "both the embedded servers"),
         ({"GMHEALTH_BATCHSIZE": "1"}, ["consume"], "there is no setting GMHEALTH_BATCHSIZE"),
-        ({"GMHEALTH_BATCH_SIZE": "0"}, ["consume"], "batch_size in the environment"),
-        ({}, ["consume", "--batch-size", "0"], "batch_size on the command line"),
+        ({"GMHEALTH_BATCH_SIZE": "0"}, ["consume"], "GMHEALTH_BATCH_SIZE cannot be used"),
+        ({}, ["consume", "--batch-size", "0"], "--batch-size cannot be used"),
         (
             {"GMHEALTH_REDIS_URL": f"redis://:{CANARY}/x@r", "GMHEALTH_POSTGRES_DSN": "host=p"},
             ["consume"],

@@ -126,7 +126,7 @@ def test_an_address_is_the_loopbacks_unless_it_says_otherwise(text: str, address
 
 @pytest.mark.parametrize("text", ["", "host", "host:", "::1", "host:port", "a b:1", "host:123456"])
 def test_what_is_no_address_is_refused_as_a_setting(text: str) -> None:
-    with pytest.raises(ConfigError, match="metrics_addr"):
+    with pytest.raises(ConfigError, match="GMHEALTH_METRICS_ADDR cannot be used"):
         load_settings({**SERVERS, "GMHEALTH_METRICS_ADDR": text}, {}, None)
 
 

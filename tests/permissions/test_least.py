@@ -100,7 +100,7 @@ def test_who_commits_may_keep_the_journal_and_trim_it(
         redis_client.xadd(JOURNAL, {"a": "b"}, id=f"{n}-0")
     redis_client.xadd(incident.STREAM, {"a": "b"}, id="2000-0")
     redis_client.xadd(WRITES, {"a": "b"}, id="1-0")
-    keys = ledger_keys(Settings())
+    keys = ledger_keys(Settings(embedded=True))
     with redis_connection.connect(as_redis_user(redis_url, redis_names[user])) as client:
         assert RedisQueries(client).refused(keys) == []
         ledger = RedisLedger(client, keys, dead_letter_limit=10)

@@ -8,12 +8,13 @@ from threading import Event
 from weakref import ReferenceType, ref
 
 import pytest
+from pydantic import SecretStr
 
 from gmhealth import bootstrap
 from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Unavailable
-from gmhealth.settings import Secret, Settings
+from gmhealth.settings import Settings
 from gmhealth.worker.events import Notice, Recovered, Waiting
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Lock
@@ -46,7 +47,7 @@ def test_errors_in_cycles_do_not_pile_up(redis_url: str, postgres_dsn: str, monk
         alive[type(notice)] = sum(each() is not None for each in made)
 
     monkeypatch.setattr(PostgresRows, "lock", lock)
-    settings = Settings(redis_url=Secret(redis_url), postgres_dsn=Secret(postgres_dsn))
+    settings = Settings(redis_url=SecretStr(redis_url), postgres_dsn=SecretStr(postgres_dsn))
     with bootstrap.servers(settings, {}) as where, bootstrap.connected(settings, where, "test") as parts:
         bootstrap.worker(parts, Job(until=EntryId(9, 0)), observe).run(Event())
     assert len(made) == 3
