@@ -119,11 +119,10 @@ def _next(opened: Session, view: InspectView) -> str:
 def _follow(opened: Session, history: History, output: Output) -> None:
     """Print each new event and snapshot of the game as it comes, until interrupted."""
     from gmhealth.cli.history import watch
-    from gmhealth.cli.views import as_json
 
     say("waiting for new events; Ctrl-C ends it")
     for item in watch(opened.parts, history):
-        typer.echo(as_json(item) if output is Output.JSON else _line(item))
+        typer.echo(item.as_json() if output is Output.JSON else _line(item))
 
 
 def _line(item: Any) -> str:

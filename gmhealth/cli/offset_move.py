@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gmhealth.cli.holder import holder
@@ -125,7 +124,8 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
         if _direction(saved, target) != view.direction:
             target = _target_by_now(opened, saved, target, view)
             if target.offset == saved.entry_id:
-                return replace(view, old=_old(saved), new=_new(target), direction="nowhere", entries=0, exact=True)
+                stayed = {"direction": "nowhere", "entries": 0, "exact": True}
+                return view.model_copy(update={"old": _old(saved), "new": _new(target), **stayed})
     else:
         raise Refused(
             f"the offset has moved to {_text(saved)} since it was shown; nothing was changed",
@@ -133,8 +133,8 @@ def move(opened: Session, saved: Saved, target: Target, view: ResetView, *, reas
             + ("stop it first, or run this closer to Redis" if yes else "look again, then add --yes"),
         )
     again = saved is not shown
-    view = replace(view, old=_old(saved), new=_new(target), undo=_undo(opened, saved), applied=True)
-    view = replace(view, exact=view.exact and not again)
+    moved = {"old": _old(saved), "new": _new(target), "undo": _undo(opened, saved), "applied": True}
+    view = view.model_copy(update={**moved, "exact": view.exact and not again})
     return _moved(opened, saved if again else None, target, view, last)
 
 
@@ -146,9 +146,9 @@ def _moved(opened: Session, old: Saved | None, target: Target, view: ResetView, 
     try:
         if old is not None:
             between = _between(opened, old, target, opened.parts.stream.state())
-            view = replace(view, entries=between.entries, exact=between.exact)
+            view = view.model_copy(update={"entries": between.entries, "exact": between.exact})
         if view.consumer:
-            view = replace(view, followed_by=_followed(opened, last, target.offset))
+            view = view.model_copy(update={"followed_by": _followed(opened, last, target.offset)})
             if view.followed_by is None:
                 say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
     except KeyboardInterrupt:

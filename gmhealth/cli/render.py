@@ -46,9 +46,7 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of th
 def show(view: Any, output: Output, *parts: Part | str) -> None:
     """Print `view` as JSON, or `parts`, which show the same, to a person."""
     if output is Output.JSON:
-        from gmhealth.cli.views import as_json
-
-        typer.echo(as_json(view, indent=2))
+        typer.echo(view.as_json(indent=2))
     else:
         draw(sys.stdout, parts)
 

@@ -125,9 +125,9 @@ def run(opened: Session, view: ReplayView, job: Job, wishes: Wishes) -> ReplayVi
             error.hint = f"{done.entries:,} of {view.entries:,} entries are done; go on with: {resume()}"
             raise
         unfinished = stop.is_set() and not _is_last(done.last, job)
-    return replace(
-        view, done=done.entries, snapshots=done.snapshots if job.publish else 0, resume=resume() if unfinished else None
-    )
+    snapshots = done.snapshots if job.publish else 0
+    left = resume() if unfinished else None
+    return view.model_copy(update={"done": done.entries, "snapshots": snapshots, "resume": left})
 
 
 def _is_last(last: EntryId | None, job: Job) -> bool:

@@ -80,13 +80,11 @@ def _draw_on(opened: Session, games: int, interval: float) -> None:
 
 def _print_on(opened: Session, games: int, interval: float, output: Output) -> None:
     """Off a terminal: a line a look, without any animation."""
-    from gmhealth.cli.views import as_json
-
     looks: list[Look] = []
     while True:
         try:
             view = _look(opened, games, looks)
-            typer.echo(as_json(view) if output is Output.JSON else _line(view))
+            typer.echo(view.as_json() if output is Output.JSON else _line(view))
         except Unavailable as error:
             say(str(error))
         _pause(opened, interval)

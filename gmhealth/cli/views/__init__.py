@@ -6,22 +6,23 @@ Field names are stable. Times are RFC 3339 in UTC; entry IDs are given raw besid
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel
+
+Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
-def as_json(view: Any, *, indent: int | None = None) -> str:
-    """Write `view` in plain ASCII, so that nothing in it can steer a terminal."""
-    return json.dumps(asdict(view), default=_plain, indent=indent)
+class View(BaseModel, frozen=True):
+    """What a command shows."""
+
+    def as_json(self, *, indent: int | None = None) -> str:
+        """Write it in plain ASCII, so that nothing in it can steer a terminal, lone surrogates included."""
+        return json.dumps(self.model_dump(mode="json"), indent=indent)
 
 
-def _plain(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetView:
+class TargetView(View):
     """What a command looked at; never a secret."""
 
     redis: str
@@ -31,16 +32,14 @@ class TargetView:
     table: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class EntryView:
+class EntryView(View):
     """A place in a stream."""
 
     id: str
-    time: datetime | None
+    time: Time | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class LagView:
+class LagView(View):
     """How far the consumer is behind; `entries` is None where the stream is gone.
 
     `seconds` is the age of the oldest unread entry, 0 if there is none.
@@ -51,8 +50,7 @@ class LagView:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class GapView:
+class GapView(View):
     """Entries that were removed before they were read; `lost` is None where the server does not count."""
 
     kind: str
@@ -61,12 +59,11 @@ class GapView:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class BreakView:
+class BreakView(View):
     """The last time that a consumer found that the stream did not lead on from the offset; it has gone on since."""
 
     kind: str
-    at: datetime
+    at: Time
     offset: EntryView
     lost: int | None
     exact: bool

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
-from gmhealth.cli.views import BreakView, EntryView, GapView, LagView, TargetView
+from gmhealth.cli.views import BreakView, EntryView, GapView, LagView, TargetView, Time, View
 from gmhealth.cli.views.games import RowView
 
 
-@dataclass(frozen=True, kw_only=True)
-class WaitingView:
+class WaitingView(View):
     """What a gmhealth waits for: `cause` is the error in a word, `tries` are those that have failed."""
 
     worker: str
     server: str
     cause: str
-    since: datetime
+    since: Time
     tries: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class StatusView:
+class StatusView(View):
     """`gmhealth status`. `state` is ok, behind or stopped; with --watch also stalled or rewound.
 
     Who holds the writer's lock is the `consumer` or a `replay`, beside which nobody consumes.
@@ -44,11 +39,10 @@ class StatusView:
     by_summary: dict[str, int]
     unhealthy: list[RowView]
     unhealthy_total: int
-    looked_at: datetime
+    looked_at: Time
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckView:
+class CheckView(View):
     """One thing that `gmhealth doctor` looked at. `result` is ok, warning or fail."""
 
     name: str
@@ -57,8 +51,7 @@ class CheckView:
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DoctorView:
+class DoctorView(View):
     """`gmhealth doctor`."""
 
     target: TargetView

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from pydantic import Field
 
-from gmhealth.cli.views import EntryView, TargetView
+from gmhealth.cli.views import EntryView, TargetView, Time, View
 
 
-@dataclass(frozen=True, kw_only=True)
-class RowView:
+class RowView(View):
     """A game's row."""
 
     game_id: str
     status: str
     current_turn: int
     engine_health: str
-    updated_at: datetime
+    updated_at: Time
 
 
-@dataclass(frozen=True, kw_only=True)
-class GamePlanView:
+class GamePlanView(View):
     """What a range would do to one game."""
 
     game_id: str
@@ -31,8 +28,7 @@ class GamePlanView:
     snapshots: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResetView:
+class ResetView(View):
     """`gmhealth offset reset`. `entries` are run again (back), skipped (forward) or come after the new one (unknown).
 
     `direction` is unknown, and `undo` empty, where the old offset is no entry ID; its `old.id` is then what was found.
@@ -55,8 +51,7 @@ class ResetView:
     undo: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReplayView:
+class ReplayView(View):
     """`gmhealth replay`. `stale` are games with newer events after the range; `done` entries were run for good.
 
     `resume` is the command that runs what is left after an interruption.
@@ -76,13 +71,12 @@ class ReplayView:
     resume: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class EventView:
+class EventView(View):
     """One event of a game, what it did or would do, and why."""
 
     entry: EntryView
     type: str
-    occurred_at: datetime | None
+    occurred_at: Time | None
     container_id: str
     details: str
     read: bool
@@ -90,8 +84,7 @@ class EventView:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class SnapshotView:
+class SnapshotView(View):
     """A snapshot that was sent to Lobby."""
 
     entry: EntryView
@@ -101,8 +94,7 @@ class SnapshotView:
     occurred_at_ms: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class InspectView:
+class InspectView(View):
     """`gmhealth inspect`. `scanned` entries were looked through from the end of the stream."""
 
     target: TargetView
@@ -114,20 +106,18 @@ class InspectView:
     last_snapshot: SnapshotView | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class EntryFieldsView:
+class EntryFieldsView(View):
     """`gmhealth simulate --print`."""
 
     fields: dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimulateView:
+class SimulateView(View):
     """`gmhealth simulate`; the times are milliseconds from appending to where the effect was seen."""
 
     target: TargetView
     fields: dict[str, str]
-    entries: list[str] = field(default_factory=list)
+    entries: list[str] = Field(default_factory=list)
     plan: GamePlanView | None = None
     outcome: str | None = None
     row_ms: float | None = None

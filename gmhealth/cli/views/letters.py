@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
-from gmhealth.cli.views import EntryView, TargetView
+from gmhealth.cli.views import EntryView, TargetView, Time, View
 
 
-@dataclass(frozen=True, kw_only=True)
-class LetterView:
+class LetterView(View):
     """A dead letter; `fields` keep what is no UTF-8 as \\xNN. `detail`: why PostgreSQL refused the game's row."""
 
     id: str
     source: EntryView
     reason: str
     detail: str
-    failed_at: datetime | None
+    failed_at: Time | None
     fields: list[tuple[str, str]]
     valid_now: bool
     retried_as: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class LettersView:
+class LettersView(View):
     """`gmhealth dead-letter list`. `dropped` were deleted by and by to keep to the limit."""
 
     target: TargetView
@@ -33,8 +28,7 @@ class LettersView:
     letters: list[LetterView]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LettersDoneView:
+class LettersDoneView(View):
     """`gmhealth dead-letter retry` and `purge`."""
 
     target: TargetView

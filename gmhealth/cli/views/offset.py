@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from gmhealth.cli.views import BreakView, EntryView, GapView, LagView, TargetView
+from gmhealth.cli.views import BreakView, EntryView, GapView, LagView, TargetView, View
 
 
-@dataclass(frozen=True, kw_only=True)
-class OffsetView:
+class OffsetView(View):
     """`gmhealth offset show`."""
 
     target: TargetView
