@@ -55,6 +55,13 @@ class Parts:
     reset: RedisReset
     letters: RedisDeadLetters
 
+    def let_go(self) -> None:
+        """Close the connections, which the next request opens again: servers and proxies end what idles for long."""
+        from gmhealth.adapters.redis.connection import hang_up
+
+        self.rows.close()
+        hang_up(self.redis)
+
 
 @contextmanager
 def servers(settings: Settings, environ: Mapping[str, str]) -> Iterator[Servers]:

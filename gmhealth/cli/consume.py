@@ -104,14 +104,13 @@ def _metrics(settings: Settings, where: Servers, pulse: Pulse) -> Iterator[list[
 
 
 def _unread(parts: Parts) -> Unread:
-    from gmhealth.adapters.redis.connection import hang_up
-    from gmhealth.cli.lag import standing
     from gmhealth.observability.lag_watch import Unread
+    from gmhealth.operations.position import standing
 
     try:
         found = standing(parts)
     finally:
-        hang_up(parts.redis)  # until the next scrape, which may be a minute, servers and proxies end what idles
+        parts.let_go()  # until the next scrape, which may be a minute, servers and proxies end what idles
     return Unread(found.saved.entry_id, found.lag.entries or 0, found.lag.seconds)
 
 

@@ -12,12 +12,13 @@ from gmhealth.cli.boundary import Commands
 from gmhealth.cli.help import Command
 from gmhealth.cli.layout import Facts, Grid, Part, Prose
 from gmhealth.cli.render import Output, OutputOption, show
-from gmhealth.cli.session import Session, confirm, session
+from gmhealth.cli.session import confirm, session
 from gmhealth.errors import ConfigError
 
 if TYPE_CHECKING:
     from gmhealth.adapters.redis.dead_letters import DeadLetter
-    from gmhealth.cli.views.letters import LettersDoneView, LettersView, LetterView
+    from gmhealth.operations.models import LettersDoneView, LettersView, LetterView
+    from gmhealth.operations.session import Session
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
 Ids = Annotated[list[str] | None, typer.Argument(help="Dead letters, by ID.", metavar="ID")]
@@ -49,8 +50,8 @@ def list_letters(
     gmhealth dead-letter list --limit 100 -o json
     """
     with session(ctx, "dead-letter") as opened:
-        from gmhealth.cli.letters import letter_view
-        from gmhealth.cli.views.letters import LettersView
+        from gmhealth.operations.dead_letters import letter_view
+        from gmhealth.operations.models import LettersView
 
         letters = opened.parts.letters
         shown = [letter_view(letter) for letter in letters.newest(limit)]
@@ -65,8 +66,8 @@ def list_letters(
 
 
 def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
-    from gmhealth.cli.letters import dropped_text
-    from gmhealth.cli.times import clock
+    from gmhealth.operations.dead_letters import dropped_text
+    from gmhealth.operations.times import clock
 
     where = f"{opened.parts.keys.dead_letters} on {view.target.redis}"
     if not view.letters:
@@ -99,14 +100,14 @@ def show_letter(
     A very long value is cut in the table; -o json has all of it.
     """
     with session(ctx, "dead-letter") as opened:
-        from gmhealth.cli.letters import letter_view, one
+        from gmhealth.operations.dead_letters import letter_view, one
 
         view = letter_view(one(opened, letter_id))
         show(view, output, *_shown(opened, view))
 
 
 def _shown(opened: Session, view: LetterView) -> Iterator[Part | str]:
-    from gmhealth.cli.times import utc_and_local
+    from gmhealth.operations.times import utc_and_local
 
     pairs = [
         ("source", f"{view.source.id or 'an entry'} of {opened.parts.keys.source}"),
@@ -146,7 +147,7 @@ def retry(
     came since: if the game has newer events, this old one will have the last word.
     """
     with session(ctx, "dead-letter") as opened:
-        from gmhealth.cli.letters import retry_all, why_not
+        from gmhealth.operations.dead_letters import retry_all, why_not
 
         chosen = list(_chosen(opened, ids, every))
         left = {letter.letter_id: why for letter in chosen if (why := why_not(letter))}
@@ -177,7 +178,7 @@ def purge(
 
 
 def _chosen(opened: Session, ids: list[str] | None, every: bool) -> Iterable[DeadLetter]:
-    from gmhealth.cli.letters import one
+    from gmhealth.operations.dead_letters import one
 
     if bool(ids) == every:
         raise ConfigError("it takes IDs or --all, and not both", hint="`gmhealth dead-letter list` shows the IDs")
@@ -187,7 +188,7 @@ def _chosen(opened: Session, ids: list[str] | None, every: bool) -> Iterable[Dea
 def _show_done(
     opened: Session, output: Output, title: str, column: str, done: dict[str, str], left: dict[str, str]
 ) -> None:
-    from gmhealth.cli.views.letters import LettersDoneView
+    from gmhealth.operations.models import LettersDoneView
 
     view: LettersDoneView = LettersDoneView(target=opened.target, done=done, left=left)
     parts: list[Part | str] = [Grid(title, ("dead letter", column), list(done.items())) if done else f"{title}: none"]

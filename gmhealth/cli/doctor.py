@@ -13,7 +13,7 @@ from gmhealth.cli.render import Output, OutputOption, say, show
 from gmhealth.cli.session import session
 
 if TYPE_CHECKING:
-    from gmhealth.cli.views.checkup import CheckView, DoctorView
+    from gmhealth.operations.models import CheckView, DoctorView
 
 PROBLEM: Final = 6
 MARK_WIDTH: Final = 9
@@ -45,8 +45,8 @@ def doctor(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     Changes nothing. Exit code 6 if a check fails; warnings do not fail.
     """
     with session(ctx, "doctor") as opened:
-        from gmhealth.cli.checks import run_checks
-        from gmhealth.cli.views.checkup import DoctorView
+        from gmhealth.operations.doctor import run_checks
+        from gmhealth.operations.models import DoctorView
 
         view = DoctorView(target=opened.target, checks=list(run_checks(opened)))
         show(view, output, *_parts(view))

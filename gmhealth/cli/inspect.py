@@ -10,12 +10,12 @@ import typer
 from gmhealth.cli import completion
 from gmhealth.cli.layout import Facts, Grid, Part
 from gmhealth.cli.render import Output, OutputOption, say, show
-from gmhealth.cli.session import Session, checked_game_id, session
-from gmhealth.errors import NotFound
+from gmhealth.cli.session import checked_game_id, session
 
 if TYPE_CHECKING:
-    from gmhealth.cli.history import History
-    from gmhealth.cli.views.games import EventView, InspectView, SnapshotView
+    from gmhealth.operations.inspect import History
+    from gmhealth.operations.models import EventView, InspectView, SnapshotView
+    from gmhealth.operations.session import Session
 
 
 def inspect(
@@ -39,42 +39,17 @@ def inspect(
     sent none, and the first one in sight may remain unknown.
     """
     with session(ctx, "inspect") as opened:
-        from gmhealth.cli.history import look_back
+        from gmhealth.operations.inspect import inspected, look_back
 
         history = look_back(opened.parts, checked_game_id(game_id), events, scan)
-        view = _view(opened, history, events)
+        view = inspected(opened, history, events)
         show(view, output, *_parts(opened, view))
         if follow:
             _follow(opened, history, output)
 
 
-def _view(opened: Session, history: History, events: int) -> InspectView:
-    from gmhealth.cli.views.games import InspectView, RowView
-    from gmhealth.core.rules import ALLOWED, Status
-
-    game_id = history.game_id
-    found = opened.parts.games.game(game_id)
-    if found is None:
-        seen = f"; the stream has {len(history.events)} recent events of it" if history.events else ""
-        raise NotFound(
-            f"there is no game {game_id!r} in {opened.target.table} of {opened.target.postgres}{seen}",
-            hint="check the ID; Game Master makes the row when it registers the runtime",
-        )
-    row = found[0]
-    follows = ALLOWED[Status(row.status)] if row.status in list(Status) else frozenset()
-    return InspectView(
-        target=opened.target,
-        row=RowView(**row._asdict()),
-        may_follow=sorted(follows),
-        events=history.views(row)[-events:],
-        scanned=history.scanned,
-        scanned_all=history.scanned_all,
-        last_snapshot=history.last_snapshot,
-    )
-
-
 def _parts(opened: Session, view: InspectView) -> Iterator[Part | str]:
-    from gmhealth.cli.times import clock, utc_and_local
+    from gmhealth.operations.times import clock, utc_and_local
 
     row = view.row
     looked = "all" if view.scanned_all else "the last"
@@ -98,7 +73,7 @@ def _parts(opened: Session, view: InspectView) -> Iterator[Part | str]:
 
 
 def _snapshot(sent: SnapshotView | None) -> str:
-    from gmhealth.cli.times import utc_and_local
+    from gmhealth.operations.times import utc_and_local
 
     if sent is None:
         return "none in sight"
@@ -118,7 +93,7 @@ def _next(opened: Session, view: InspectView) -> str:
 
 def _follow(opened: Session, history: History, output: Output) -> None:
     """Print each new event and snapshot of the game as it comes, until interrupted."""
-    from gmhealth.cli.history import watch
+    from gmhealth.operations.inspect import watch
 
     say("waiting for new events; Ctrl-C ends it")
     for item in watch(opened.parts, history):
@@ -126,9 +101,9 @@ def _follow(opened: Session, history: History, output: Output) -> None:
 
 
 def _line(item: Any) -> str:
-    from gmhealth.cli.safe import safe
-    from gmhealth.cli.times import clock
-    from gmhealth.cli.views.games import SnapshotView
+    from gmhealth.core.safe import safe
+    from gmhealth.operations.models import SnapshotView
+    from gmhealth.operations.times import clock
 
     if isinstance(item, SnapshotView):
         told = f"{item.runtime_status}, {item.engine_health_summary}, turn {item.current_turn}"

@@ -13,11 +13,11 @@ from gmhealth.cli.boundary import Commands
 from gmhealth.cli.help import Command
 from gmhealth.cli.layout import Facts, Part
 from gmhealth.cli.render import Output, OutputOption, show
-from gmhealth.cli.session import Session, session
+from gmhealth.cli.session import session
 
 if TYPE_CHECKING:
-    from gmhealth.cli.views import EntryView
-    from gmhealth.cli.views.offset import OffsetView
+    from gmhealth.operations.models import EntryView, OffsetView
+    from gmhealth.operations.session import Session
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
 
@@ -44,41 +44,19 @@ def show_offset(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None
     the consumer does not know how many it has read, as after a reset.
     """
     with session(ctx, "offset-show") as opened:
-        view = _look(opened)
+        from gmhealth.operations.position import position
+
+        view = position(opened)
         show(view, output, *_parts(opened, view))
 
 
 app.command("reset", cls=Command)(offset_reset.reset)
 
 
-def _look(opened: Session) -> OffsetView:
-    from gmhealth.cli.holder import holder
-    from gmhealth.cli.lag import entry_view, standing
-    from gmhealth.cli.views.offset import OffsetView
-
-    parts = opened.parts
-    found = standing(parts)
-    record, last_reset, held = found.saved.record, parts.reset.last(), holder(parts)
-    return OffsetView(
-        target=opened.target,
-        offset=None if found.saved.is_first else entry_view(found.saved.entry_id),
-        first=entry_view(found.state.first),
-        last=entry_view(found.state.last),
-        length=found.state.length,
-        lag=found.lag,
-        gap=found.gap,
-        last_break=found.last_break,
-        consumer=held.consumer,
-        replay=held.replay,
-        last_commit_by=None if record is None else record.id,
-        last_reset=dict(last_reset) if last_reset else None,
-    )
-
-
 def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
-    from gmhealth.cli.breaks import break_text
-    from gmhealth.cli.holder import consumer_text
-    from gmhealth.cli.lag import lag_text
+    from gmhealth.operations.discontinuities import break_text
+    from gmhealth.operations.leader import consumer_text
+    from gmhealth.operations.position import lag_text
 
     move = opened.command("offset", "reset", "--help")
     pairs = [
@@ -101,7 +79,7 @@ def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
 
 
 def _place(entry: EntryView | None) -> str:
-    from gmhealth.cli.times import utc_and_local
+    from gmhealth.operations.times import utc_and_local
 
     return "-" if entry is None else f"{entry.id}   {utc_and_local(entry.time)}"
 
@@ -109,8 +87,8 @@ def _place(entry: EntryView | None) -> str:
 def _reset(line: dict[str, str] | None) -> str:
     if line is None:
         return "never"
-    from gmhealth.cli.times import from_ms, utc_and_local
     from gmhealth.core.number import number
+    from gmhealth.operations.times import from_ms, utc_and_local
 
     at = number(line.get("at_ms", ""))
     when = "" if at is None else f" at {utc_and_local(from_ms(at))}"

@@ -13,8 +13,7 @@ from gmhealth.cli.session import confirm, session
 from gmhealth.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gmhealth.cli.views import EntryView
-    from gmhealth.cli.views.games import ResetView
+    from gmhealth.operations.models import EntryView, ResetView
 
 VERBS: Final = {
     "back": "are run again",
@@ -49,8 +48,8 @@ def reset(
     wishes = {"to_id": to_id, "to_time": to_time, "ago": ago, "to_start": to_start, "to_end": to_end, "by": by}
     how, wish = _only({name: wish for name, wish in wishes.items() if wish is not None and wish is not False})
     with session(ctx, "offset-reset") as opened:
-        from gmhealth.cli.offset_move import move, plan
-        from gmhealth.cli.offset_target import resolve
+        from gmhealth.operations.offset_reset import move, plan
+        from gmhealth.operations.offset_target import resolve
 
         parts = opened.parts
         saved, state = parts.ledger.found(), parts.stream.state()
@@ -101,7 +100,7 @@ def _consumer(view: ResetView) -> str:
 
 
 def _place(entry: EntryView | None) -> str:
-    from gmhealth.cli.times import utc_and_local
+    from gmhealth.operations.times import utc_and_local
 
     return "none saved" if entry is None else f"{entry.id}   {utc_and_local(entry.time)}"
 

@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gmhealth.cli.render import bar, say
-from gmhealth.worker.events import BatchDone, Notice
+from gmhealth.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from gmhealth.core.entry import EntryId
+    from gmhealth.operations.session import Count
+    from gmhealth.worker.ports import Stop
 
 LINE_EVERY_S: Final = 5.0
 
-Count = Callable[[int], None]
 
-
-def no_count(_entries: int) -> None:
-    """Count nothing."""
-
-
-@dataclass(slots=True)
-class Counted:
-    """An observer that adds up batches and hands everything else on."""
-
-    others: Callable[[Notice], None]
-    on: Count = no_count
-    entries: int = 0
-    snapshots: int = 0
-    last: EntryId | None = None
-
-    def __call__(self, notice: Notice) -> None:
-        """Add a batch up."""
-        if not isinstance(notice, BatchDone):
-            self.others(notice)
-            return
-        self.entries += notice.entries
-        self.snapshots += len(notice.plan.snapshots)
-        self.last = notice.last
-        self.on(notice.entries)
+@contextmanager
+def progress(what: str, total: int) -> Iterator[tuple[Stop, Count]]:
+    """Show `what` against `total` entries; yields what a signal sets, and what takes the number done."""
+    with stop_on_signals() as stop, _counting(what, total) as count:
+        yield stop, count
 
 
 @contextmanager
-def counting(what: str, total: int) -> Iterator[Count]:
-    """Show `what` against `total` entries; call what this yields with each number done."""
+def _counting(what: str, total: int) -> Iterator[Count]:
     if sys.stderr.isatty():
         with bar(what, total) as advance:
             yield advance

@@ -11,11 +11,12 @@ from gmhealth.cli import completion
 from gmhealth.cli.boundary import INTERRUPTED
 from gmhealth.cli.layout import Facts, Grid, Part
 from gmhealth.cli.render import Output, OutputOption, say, show, tell
-from gmhealth.cli.session import Session, checked_game_id, confirm, session
+from gmhealth.cli.session import checked_game_id, confirm, session
 from gmhealth.errors import Refused
 
 if TYPE_CHECKING:
-    from gmhealth.cli.views.games import GamePlanView, ReplayView
+    from gmhealth.operations.models import GamePlanView, ReplayView
+    from gmhealth.operations.session import Session
 
 
 def replay(
@@ -54,8 +55,8 @@ def replay(
     that goes on.
     """
     with session(ctx, "replay") as opened:
-        from gmhealth.cli import replaying
-        from gmhealth.cli.ranges import Ends, resolve
+        from gmhealth.operations import replay as replaying
+        from gmhealth.operations.replay_range import Ends, resolve
 
         games = frozenset(map(checked_game_id, game_id or ()))
         wishes = replaying.Wishes(games, health_only, no_publish, rate, yes)

@@ -1,4 +1,4 @@
-"""What every command but `consume` starts with: settings, servers, connected parts and what they are."""
+"""What every command but `consume` starts with: a session, and asking before anything is changed."""
 
 from __future__ import annotations
 
@@ -6,65 +6,52 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from gmhealth.cli.globals import Globals, program, settings_of
-from gmhealth.cli.safe import safe, shell_word
+from gmhealth.core.safe import safe, shell_word
 from gmhealth.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
-    from gmhealth.bootstrap import Parts, Servers
-    from gmhealth.cli.views import TargetView
+    from gmhealth.bootstrap import Servers
+    from gmhealth.operations.models import TargetView
+    from gmhealth.operations.session import Session
     from gmhealth.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A command's hands on the servers."""
-
-    given: Globals
-    settings: Settings
-    servers: Servers
-    parts: Parts
-
-    @property
-    def target(self) -> TargetView:
-        """What is looked at, to be shown; never a secret."""
-        from gmhealth.adapters.postgres import address as postgres_address
-        from gmhealth.adapters.redis import address as redis_address
-        from gmhealth.cli.views import TargetView
-
-        return TargetView(
-            redis=redis_address.describe(self.servers.redis_url, self.servers.sentinels),
-            stream=self.settings.health_stream,
-            offset_key=self.parts.keys.offset,
-            postgres=postgres_address.describe(self.servers.postgres_dsn),
-            table=self.settings.postgres_table,
-        )
-
-    def command(self, *words: object) -> str:
-        """A command line to run next, on the same servers; it can be pasted, whatever the words hold."""
-        return " ".join([program(), *map(shell_word, [*self.given.again(), *map(str, words)])])
-
-    def let_go(self) -> None:
-        """Close the connections, which the next command opens again: servers and proxies end what idles for long."""
-        from gmhealth.adapters.redis.connection import hang_up
-
-        self.parts.rows.close()
-        hang_up(self.parts.redis)
 
 
 @contextmanager
 def session(ctx: typer.Context, role: str, **options: Any) -> Iterator[Session]:
     """Open what a command works with, and close it at the end."""
     from gmhealth import bootstrap
+    from gmhealth.cli.progress import progress
+    from gmhealth.cli.render import say
+    from gmhealth.operations.session import Session
 
     settings = settings_of(ctx, **options)
+    given: Globals = ctx.obj
     with bootstrap.servers(settings, os.environ) as where, bootstrap.connected(settings, where, role) as parts:
-        yield Session(ctx.obj, settings, where, parts)
+
+        def command(*words: object) -> str:
+            return " ".join([program(), *map(shell_word, [*given.again(), *map(str, words)])])
+
+        yield Session(settings, where, parts, _target(settings, where), command, say, progress)
+
+
+def _target(settings: Settings, where: Servers) -> TargetView:
+    from gmhealth import bootstrap
+    from gmhealth.adapters.postgres import address as postgres_address
+    from gmhealth.adapters.redis import address as redis_address
+    from gmhealth.operations.models import TargetView
+
+    return TargetView(
+        redis=redis_address.describe(where.redis_url, where.sentinels),
+        stream=settings.health_stream,
+        offset_key=bootstrap.ledger_keys(settings).offset,
+        postgres=postgres_address.describe(where.postgres_dsn),
+        table=settings.postgres_table,
+    )
 
 
 def confirm(opened: Session, question: str, *, yes: bool) -> None:
@@ -78,7 +65,7 @@ def confirm(opened: Session, question: str, *, yes: bool) -> None:
             "this needs a confirmation, and there is no terminal to ask on; nothing was changed",
             hint="add --yes to go ahead",
         )
-    opened.let_go()
+    opened.parts.let_go()
     try:
         typer.echo(f"{safe(question)} [y/N] ", nl=False, err=True)
         answer = sys.stdin.readline()

@@ -10,11 +10,12 @@ import typer
 
 from gmhealth.cli import completion
 from gmhealth.cli.layout import Facts
-from gmhealth.cli.render import Output, OutputOption, show
-from gmhealth.cli.session import Session, confirm, session
+from gmhealth.cli.render import Output, OutputOption, say, show
+from gmhealth.cli.session import confirm, session
 
 if TYPE_CHECKING:
-    from gmhealth.cli.views.games import SimulateView
+    from gmhealth.operations.models import SimulateView
+    from gmhealth.operations.session import Session
 
 
 def simulate(
@@ -49,13 +50,13 @@ def simulate(
     inspect_unhealthy. Against anything but the embedded servers it asks first. --dry-run shows the plan for the game's
     row as it is, --print the exact entry.
     """
-    from gmhealth.cli import simulated
-    from gmhealth.cli.trace import Trace
+    from gmhealth.operations import simulate as simulated
+    from gmhealth.operations.trace import Trace
 
-    when, details = simulated.occurred_at_ms(at), simulated.details(set_ or [])
+    when, details = simulated.occurred_at_ms(at, say), simulated.details(set_ or [])
     fields = simulated.checked_entry(event, game_id, container_id, when, details)
     if print_only:
-        from gmhealth.cli.views.games import EntryFieldsView
+        from gmhealth.operations.models import EntryFieldsView
 
         named = simulated.named(fields)
         show(EntryFieldsView(fields=named), output, Facts("Entry (not sent)", list(named.items()), 2000))
@@ -71,7 +72,7 @@ def simulate(
         # To open a session takes longer than what is measured; one that idles between appends would be ended.
         held = opened.parts.games.held() if wait and count == 1 else nullcontext()
         trace = Trace(opened.parts, game_id)
-        with simulated.counted(trace, count), held:
+        with simulated.counted(opened, trace, count), held:
             simulated.append_all(trace, fields, count, rate)
             consumed = not wait or trace.follow(timeout)
             missed = None if consumed else simulated.not_consumed(opened, trace, timeout)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gmhealth.cli.layout import Facts, Grid, Part
 from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
-from gmhealth.cli.session import Session, session
-from gmhealth.core.health_state import Look, judge, recent
+from gmhealth.cli.session import session
+from gmhealth.core.health_state import Look
 from gmhealth.errors import Unavailable
 
 if TYPE_CHECKING:
-    from gmhealth.cli.views.checkup import StatusView
+    from gmhealth.operations.models import StatusView
+    from gmhealth.operations.session import Session
 
 COUNTED: Final = 10_000
 IDLE_S: Final = 10.0
@@ -45,7 +44,9 @@ def status(
     """
     with session(ctx, "status") as opened:
         if not watch:
-            view = _look_or_say_who_waits(opened, games)
+            from gmhealth.operations.status import status_or_who_waits
+
+            view = status_or_who_waits(opened, games)
             show(view, output, *_parts(opened, view))
         elif output is Output.TABLE and animated(sys.stdout):
             _draw_on(opened, games, interval)
@@ -53,26 +54,15 @@ def status(
             _print_on(opened, games, interval, output)
 
 
-def _look_or_say_who_waits(opened: Session, games: int) -> StatusView:
-    """Look once; where a server does not answer, the other one may know whether the consumer waits for it, too."""
-    try:
-        return _look(opened, games, [])
-    except Unavailable as error:
-        from gmhealth.cli.waiting import waiting_as_well, waiting_text
-
-        view = waiting_as_well(opened.parts, error)
-        if view is not None:
-            error.hint = f"the consumer waits {waiting_text(view, datetime.now(UTC))}"
-        raise
-
-
 def _draw_on(opened: Session, games: int, interval: float) -> None:
     """Draw the screen again and again. A server that is away for a while is what one watches for: it is shown."""
+    from gmhealth.operations.status import status as look
+
     looks: list[Look] = []
     with live() as draw:
         while True:
             try:
-                draw(*_parts(opened, _look(opened, games, looks)))
+                draw(*_parts(opened, look(opened, games, looks)))
             except Unavailable as error:
                 draw(Facts("gmhealth", [("state", "unknown"), ("error", error), ("next", error.hint)]))
             _pause(opened, interval)
@@ -80,10 +70,12 @@ def _draw_on(opened: Session, games: int, interval: float) -> None:
 
 def _print_on(opened: Session, games: int, interval: float, output: Output) -> None:
     """Off a terminal: a line a look, without any animation."""
+    from gmhealth.operations.status import status as look
+
     looks: list[Look] = []
     while True:
         try:
-            view = _look(opened, games, looks)
+            view = look(opened, games, looks)
             typer.echo(view.as_json() if output is Output.JSON else _line(view))
         except Unavailable as error:
             say(str(error))
@@ -92,70 +84,17 @@ def _print_on(opened: Session, games: int, interval: float, output: Output) -> N
 
 def _pause(opened: Session, interval: float) -> None:
     if interval >= IDLE_S:
-        opened.let_go()
+        opened.parts.let_go()
     time.sleep(interval)
 
 
-def _look(opened: Session, games: int, looks: list[Look]) -> StatusView:
-    """Look once more; `looks` are those before, and get this one."""
-    from gmhealth.cli.holder import holder
-    from gmhealth.cli.lag import entry_view, standing
-    from gmhealth.cli.times import EPOCH, from_ms
-    from gmhealth.cli.views.checkup import StatusView
-    from gmhealth.cli.views.games import RowView
-    from gmhealth.cli.waiting import waiting
-    from gmhealth.core.entry import EntryId
-
-    parts = opened.parts
-    found, now_ms = standing(parts), parts.look.now_ms()
-    minute_ago = EntryId(max(0, now_ms - 60_000), 0)
-    per_minute = parts.look.count_after(opened.settings.health_stream, minute_ago, COUNTED)
-    by_status, by_summary = Counter[str](), Counter[str]()
-    with parts.games.held():
-        counts = parts.games.counts()
-        unhealthy, total = parts.games.unhealthy(games)
-        try:
-            held, waits = holder(parts), waiting(parts)
-        finally:
-            parts.rows.close()  # the next look may be further away than a session may idle
-    for (status_name, summary), count in counts.items():
-        by_status[status_name] += count
-        by_summary[summary or "(never reported)"] += count
-    looks.append(Look(time.monotonic(), found.saved.entry_id, found.lag.seconds, held.consumer is not None))
-    looks[:] = recent(looks)
-    return StatusView(
-        target=opened.target,
-        state=judge(looks).value,
-        consumer=held.consumer,
-        replay=held.replay,
-        waiting=waits,
-        offset=None if found.saved.is_first else entry_view(found.saved.entry_id),
-        lag=found.lag,
-        gap=found.gap,
-        last_break=found.last_break,
-        events_per_minute=per_minute,
-        events_per_minute_exact=per_minute < COUNTED,
-        dead_letters=parts.letters.count(),
-        dead_letters_dropped=parts.letters.dropped(),
-        by_status=_sorted(by_status),
-        by_summary=_sorted(by_summary),
-        unhealthy=[RowView(**row._asdict()) for row in unhealthy],
-        unhealthy_total=total,
-        looked_at=from_ms(now_ms) or EPOCH,
-    )
-
-
-def _sorted(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
 def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
-    from gmhealth.cli.breaks import break_text
-    from gmhealth.cli.holder import consumer_text
-    from gmhealth.cli.lag import lag_text
-    from gmhealth.cli.letters import dropped_text
-    from gmhealth.cli.times import ago
-    from gmhealth.cli.waiting import waiting_text
+    from gmhealth.operations.dead_letters import dropped_text
+    from gmhealth.operations.discontinuities import break_text
+    from gmhealth.operations.leader import consumer_text
+    from gmhealth.operations.position import lag_text
+    from gmhealth.operations.times import ago
+    from gmhealth.operations.waiting import waiting_text
 
     dropped = f"; {dropped_text(view.dead_letters_dropped)}" if view.dead_letters_dropped else ""
     letters = f"{dropped}: {opened.command('dead-letter', 'list')}" if view.dead_letters else dropped
@@ -187,7 +126,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
 
 def _next(opened: Session, view: StatusView) -> str:
     """The most urgent thing to do: consuming first, then the games, then what is over and wants a look."""
-    from gmhealth.cli.breaks import is_recent
+    from gmhealth.operations.discontinuities import is_recent
 
     if view.state == "stopped" and not view.waiting:  # one that waits for PostgreSQL cannot hold the lock
         return opened.command("consume")
@@ -213,8 +152,8 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _line(view: StatusView) -> str:
-    from gmhealth.cli.lag import lag_text
-    from gmhealth.cli.safe import safe
+    from gmhealth.core.safe import safe
+    from gmhealth.operations.position import lag_text
 
     offset = view.offset.id if view.offset else "none"
     return safe(

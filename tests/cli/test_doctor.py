@@ -47,7 +47,9 @@ Look = Callable[..., dict[str, tuple[str, str, str]]]
 def test_where_all_is_well_nothing_is_found(
     run: Run, look: Look, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmhealth.cli.checks.CLOCKS_S", 60)  # this machine may stall between two looks at a clock
+    monkeypatch.setattr(
+        "gmhealth.operations.doctor.CLOCKS_S", 60
+    )  # this machine may stall between two looks at a clock
     append(redis_client, event("game-a", "probe_failed"))
     eventually(lambda: redis_client.exists(OFFSET))
     found = look()
@@ -275,7 +277,7 @@ def test_a_role_without_a_grant(
 
 @pytest.mark.parametrize(("server", "ahead"), [("Redis", -100.0), ("PostgreSQL", 100.0)])
 def test_a_clock_that_is_wrong(look: Look, monkeypatch: pytest.MonkeyPatch, server: str, ahead: float) -> None:
-    monkeypatch.setattr("gmhealth.cli.checks.time", SimpleNamespace(time=lambda: time.time() - ahead))
+    monkeypatch.setattr("gmhealth.operations.doctor.time", SimpleNamespace(time=lambda: time.time() - ahead))
     result, found, hint = look()[f"clock of {server}"]
     assert result == "warning"
     assert abs(float(found.split()[0]) - ahead) < 10

@@ -111,8 +111,8 @@ def test_what_no_clock_can_count_is_exit_2(
     run: Run, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, words: list[str], number: str
 ) -> None:
     """`nan` is neither too small nor too large."""
-    monkeypatch.setattr("gmhealth.cli.status._look", fail_instead)
-    monkeypatch.setattr("gmhealth.cli.trace.Trace.follow", fail_instead)
+    monkeypatch.setattr("gmhealth.operations.status.status", fail_instead)
+    monkeypatch.setattr("gmhealth.operations.trace.Trace.follow", fail_instead)
     told = run(*words, number, code=2).stderr
     assert f"Invalid value for '{words[-1]}'" in told
     assert redis_client.dbsize() == 0

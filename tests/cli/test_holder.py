@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gmhealth.cli.holder import Holder, holder_named
 from gmhealth.core.outage import Outage, heard, said
+from gmhealth.operations.leader import Holder, holder_named
 
 OUTAGE = Outage("Redis", "AVeryLongNameOfAnErrorThatTakesAllTheRoom", 1_795_449_364, 1_000_000)
 

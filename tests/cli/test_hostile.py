@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.cli.safe import safe
 from gmhealth.core.packed_letter import pack
+from gmhealth.core.safe import safe
 from tests.cli.conftest import Run
 from tests.cli.world import AUDIT, DROPPED, HOSTILE, LETTERS, LOBBY, OFFSET, STREAM, append, event
 from tests.games import add_game
@@ -183,7 +183,7 @@ def test_a_question_shows_what_it_names_as_text(
 
     monkeypatch.setattr("gmhealth.cli.render.interactive", lambda: True)
     monkeypatch.setattr("gmhealth.cli.session.sys.stdin", _Answers("n\n"))
-    session: Any = SimpleNamespace(let_go=lambda: None)
+    session: Any = SimpleNamespace(parts=SimpleNamespace(let_go=lambda: None))
     with pytest.raises(Refused):
         confirm(session, HOSTILE, yes=False)
     harmless(capsys.readouterr().err)
@@ -208,8 +208,7 @@ def test_a_followed_line_is_text(outcome: str, make_line: Callable[[str], str]) 
 def make_line() -> Callable[[str], str]:
     """A line of `inspect --follow` from an event or a snapshot that is hostile in every field."""
     from gmhealth.cli.inspect import _line
-    from gmhealth.cli.views import EntryView
-    from gmhealth.cli.views.games import EventView, SnapshotView
+    from gmhealth.operations.models import EntryView, EventView, SnapshotView
 
     entry = EntryView(id=HOSTILE, time=None)
 

@@ -14,10 +14,19 @@ import redis
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
-from gmhealth.cli.views.checkup import DoctorView, StatusView
-from gmhealth.cli.views.games import EntryFieldsView, InspectView, ReplayView, ResetView, SimulateView
-from gmhealth.cli.views.letters import LettersDoneView, LettersView, LetterView
-from gmhealth.cli.views.offset import OffsetView
+from gmhealth.operations.models import (
+    DoctorView,
+    EntryFieldsView,
+    InspectView,
+    LettersDoneView,
+    LettersView,
+    LetterView,
+    OffsetView,
+    ReplayView,
+    ResetView,
+    SimulateView,
+    StatusView,
+)
 from tests.cli.conftest import Run
 from tests.cli.world import append, event
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.cli import offset_move
+from gmhealth.operations import offset_reset as offset_move
 from tests.cli.conftest import Run, Terminal, finish
 from tests.cli.world import AUDIT, OFFSET, STREAM, append, dump, event
 from tests.eventually import eventually

@@ -25,7 +25,7 @@ def games(pg: psycopg.Connection) -> None:
 @pytest.fixture(autouse=True)
 def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """That a consumer follows is what is tested, not how soon it does on this machine."""
-    monkeypatch.setattr("gmhealth.cli.offset_move.FOLLOWS_WITHIN_S", 60)
+    monkeypatch.setattr("gmhealth.operations.offset_reset.FOLLOWS_WITHIN_S", 60)
 
 
 def offset(client: redis.Redis) -> bytes | None:
@@ -108,7 +108,7 @@ def test_a_replay_is_no_consumer_to_wait_for(
     run: Run, run_json: Callable[..., Any], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[str | None] = []
-    monkeypatch.setattr("gmhealth.cli.offset_move._followed", lambda _, last, __: waited.append(last))
+    monkeypatch.setattr("gmhealth.operations.offset_reset._followed", lambda _, last, __: waited.append(last))
     result = run("offset", "reset", "--to-end", "--yes")
     assert "none, a replay is running: the next consumer starts there" in result.stderr
     assert "has not followed" not in result.stderr
@@ -122,7 +122,7 @@ def test_a_replay_is_no_consumer_to_wait_for(
 def test_it_says_when_nobody_follows(
     run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmhealth.cli.offset_move.FOLLOWS_WITHIN_S", 0.1)
+    monkeypatch.setattr("gmhealth.operations.offset_reset.FOLLOWS_WITHIN_S", 0.1)
     append(redis_client, event("game-a", "probe_failed"))
     pg.execute("SET application_name = 'a frozen consumer'")
     pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
@@ -142,7 +142,7 @@ def test_only_a_commit_from_the_new_offset_on_is_a_sign_of_following(
     committed: str,
     followed: str | None,
 ) -> None:
-    monkeypatch.setattr("gmhealth.cli.offset_move.FOLLOWS_WITHIN_S", 0.1)
+    monkeypatch.setattr("gmhealth.operations.offset_reset.FOLLOWS_WITHIN_S", 0.1)
     for number in range(1, 10):
         append(redis_client, event("game-a", "probe_failed"), f"{number}-0")
     redis_client.set(OFFSET, "5-0")
@@ -166,7 +166,7 @@ def test_a_commit_while_a_person_makes_up_their_mind_is_no_sign_of_following(
     run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An idle consumer renews its commit record once a minute."""
-    monkeypatch.setattr("gmhealth.cli.offset_move.FOLLOWS_WITHIN_S", 0.1)
+    monkeypatch.setattr("gmhealth.operations.offset_reset.FOLLOWS_WITHIN_S", 0.1)
     last = append(redis_client, event("game-a", "probe_failed"))
     redis_client.set(OFFSET, last)
     put_record(redis_client, last, n=1)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import redis
 
-from gmhealth.cli import lag
+from gmhealth.operations import position as lag
 from tests.cli.conftest import Run
 from tests.cli.world import OFFSET, RECORD, STREAM, append, event, put_record
 from tests.games import add_game
@@ -50,7 +50,7 @@ def test_at_the_ends_of_a_long_stream_a_lag_is_exact_too(
     saved: str | None,
     lag: int,
 ) -> None:
-    monkeypatch.setattr("gmhealth.cli.lag.COUNTED", 3)
+    monkeypatch.setattr("gmhealth.operations.position.COUNTED", 3)
     fill(redis_client, 10)
     if saved:
         redis_client.set(OFFSET, saved)

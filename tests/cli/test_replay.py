@@ -280,7 +280,7 @@ def test_a_session_that_ended_while_a_long_plan_was_made_does_no_harm(
     words: list[str],
 ) -> None:
     """The server ends sessions that idle for seconds, and a plan reads on when it knows every game."""
-    from gmhealth.cli import rehearsal
+    from gmhealth.operations import dry_run as rehearsal
 
     def ended(*arguments: Any) -> rehearsal.Rehearsal:
         found = plan(*arguments)
@@ -292,7 +292,7 @@ def test_a_session_that_ended_while_a_long_plan_was_made_does_no_harm(
 
     plan = rehearsal.rehearse
     redis_client.set(OFFSET, "5000-0")
-    for module in ("replaying", "offset_move"):
-        monkeypatch.setattr(f"gmhealth.cli.{module}.rehearse", ended)
+    for module in ("replay", "offset_reset"):
+        monkeypatch.setattr(f"gmhealth.operations.{module}.rehearse", ended)
     run(*words, "--dry-run")
     run(*words, "--yes")

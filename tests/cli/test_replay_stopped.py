@@ -56,7 +56,7 @@ def test_interrupted_it_ends_after_the_batch_in_hand_and_can_go_on(
 def broken(pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that runs out of disk space when the third of five games is written, and stays so."""
     monkeypatch.setenv("GMHEALTH_BATCH_SIZE", "1")
-    monkeypatch.setattr("gmhealth.cli.replaying.TRIES", 2)
+    monkeypatch.setattr("gmhealth.operations.replay.TRIES", 2)
     for number in range(1, 6):
         add_game(pg, f"game-{number}")
     pg.execute(
@@ -113,7 +113,7 @@ def test_a_game_id_in_the_command_that_goes_on_is_quoted(
 def test_interrupted_while_it_plans_it_has_written_nothing(
     run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gmhealth.cli.rehearsal import Rehearsal
+    from gmhealth.operations.dry_run import Rehearsal
     from tests.cli.world import dump
 
     add_game(pg)

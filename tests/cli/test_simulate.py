@@ -15,12 +15,12 @@ import pytest
 import redis
 
 from gmhealth.adapters.redis.stream import RedisStream
-from gmhealth.cli.simulated import details
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.rules import EventType
 from gmhealth.core.simulation import SIMULATED_CONTAINER
 from gmhealth.errors import Unavailable, Unusable
+from gmhealth.operations.simulate import details
 from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import OFFSET, STREAM, dump
@@ -116,7 +116,7 @@ def test_many_are_appended_at_a_rate(
     run_json: Callable[..., Any], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("gmhealth.cli.simulated.time.sleep", waited.append)
+    monkeypatch.setattr("gmhealth.operations.simulate.time.sleep", waited.append)
     view = run_json("simulate", "probe_failed", "-g", "game-a", "--count", "4", "--rate", "50", "--yes")
     assert len(view["entries"]) == len(entries(redis_client)) == 4
     assert waited == [0.02] * 3
@@ -152,7 +152,7 @@ def test_interrupted_between_two_it_says_how_many_it_appended(
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gmhealth.cli.simulated.time.sleep", interrupt)
+    monkeypatch.setattr("gmhealth.operations.simulate.time.sleep", interrupt)
     told = run(*WORDS, "-n", "9", "--rate", "1", code=130).stderr
     assert told == f"appended 1 of 9 entries, the last one as {last_id(redis_client)}\ninterrupted\n"
 
@@ -188,7 +188,7 @@ def test_one_that_the_server_refuses_is_not_in_doubt(
 @pytest.mark.parametrize(
     ("error", "code"), [(KeyboardInterrupt, 130), (lambda: Unavailable("Redis could not load", hint="look"), 5)]
 )
-@pytest.mark.parametrize("look", ["gmhealth.cli.trace.Trace.follow", "gmhealth.cli.simulated.holder"])
+@pytest.mark.parametrize("look", ["gmhealth.operations.trace.Trace.follow", "gmhealth.operations.simulate.holder"])
 def test_stopped_while_it_waits_it_says_as_what_the_entry_was_appended(
     run: Run,
     redis_client: redis.Redis,

@@ -123,7 +123,7 @@ def test_off_a_terminal_there_is_a_line_now_and_then(
 
     now = iter([0.0, 1.0, 5.5, 6.0, 11.0])
     monkeypatch.setattr("gmhealth.cli.progress.time.monotonic", lambda: next(now))
-    with progress.counting("replaying", 1000) as count:
+    with progress._counting("replaying", 1000) as count:
         for _ in range(4):
             count(100)
     assert capsys.readouterr().err.splitlines() == [

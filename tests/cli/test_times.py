@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmhealth.cli.times import (
+from gmhealth.core.entry import EntryId
+from gmhealth.core.events import MAX_OCCURRED_AT_MS
+from gmhealth.errors import ConfigError
+from gmhealth.operations.times import (
     ago,
     clock,
     from_ms,
@@ -21,9 +24,6 @@ from gmhealth.cli.times import (
     span,
     utc_and_local,
 )
-from gmhealth.core.entry import EntryId
-from gmhealth.core.events import MAX_OCCURRED_AT_MS
-from gmhealth.errors import ConfigError
 
 MOMENT = datetime(2026, 11, 23, 3, 15, tzinfo=UTC)
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gmhealth.cli.lag import entry_view
-from gmhealth.cli.render import say
-from gmhealth.cli.times import parse_entry_id, time_of
-from gmhealth.cli.views import EntryView
-from gmhealth.cli.views.letters import LetterView
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, InvalidEntry, decode
 from gmhealth.errors import GmhealthError, NotFound
+from gmhealth.operations.models import EntryView, LetterView
+from gmhealth.operations.position import entry_view
+from gmhealth.operations.times import parse_entry_id, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gmhealth.adapters.redis.dead_letters import DeadLetter
-    from gmhealth.cli.session import Session
+    from gmhealth.operations.session import Session
 
 
 def letter_view(letter: DeadLetter) -> LetterView:
@@ -72,7 +70,7 @@ def retry_all(opened: Session, letters: Sequence[DeadLetter], left: dict[str, st
         try:
             entry_id = opened.parts.letters.retry(letter)
         except KeyboardInterrupt:
-            say(so_far)
+            opened.say(so_far)
             raise
         except GmhealthError as error:
             error.hint = so_far

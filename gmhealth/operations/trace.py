@@ -6,10 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gmhealth.cli.lag import entry_view
-from gmhealth.cli.views import EntryView
-from gmhealth.cli.views.games import SnapshotView
 from gmhealth.core.entry import START, Entry, EntryId
+from gmhealth.operations.models import EntryView, SnapshotView
+from gmhealth.operations.position import entry_view
 
 if TYPE_CHECKING:
     from datetime import datetime

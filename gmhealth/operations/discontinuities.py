@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gmhealth.cli.times import EPOCH, ago, from_ms
-from gmhealth.cli.views import BreakView, EntryView, GapView
 from gmhealth.core.continuity import (
     Break,
     EntriesLost,
@@ -16,6 +14,8 @@ from gmhealth.core.continuity import (
     StreamState,
     examine,
 )
+from gmhealth.operations.models import BreakView, EntryView, GapView
+from gmhealth.operations.times import EPOCH, ago, from_ms
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts

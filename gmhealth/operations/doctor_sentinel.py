@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gmhealth.cli.findings import judged
-from gmhealth.cli.views.checkup import CheckView
+from gmhealth.adapters.redis.address import address_text, read_url
+from gmhealth.adapters.redis.sentinel import ask_each
+from gmhealth.operations.findings import judged
+from gmhealth.operations.models import CheckView
 
 if TYPE_CHECKING:
     from gmhealth.adapters.redis.sentinel import Answer
-    from gmhealth.cli.session import Session
+    from gmhealth.operations.session import Session
 
 
 def redis_sentinels(opened: Session) -> Iterator[CheckView]:
@@ -18,8 +20,6 @@ def redis_sentinels(opened: Session) -> Iterator[CheckView]:
     sentinels = opened.servers.sentinels
     if sentinels is None:
         return
-    from gmhealth.adapters.redis.address import address_text, read_url
-    from gmhealth.adapters.redis.sentinel import ask_each
 
     answers = list(ask_each(sentinels, read_url(opened.servers.redis_url)))
     for answer in answers:
@@ -34,7 +34,7 @@ def _one(answer: Answer, master: str) -> CheckView:
     name = f"sentinel {answer.sentinel}"
     if answer.error is not None:
         hint = "is it running? the others carry on without it, as long as they are a majority"
-        return judged(name, False, f"no answer: {answer.error}", hint, bad="warning")
+        return CheckView(name=name, result="warning", found=f"no answer: {answer.error}", hint=hint)
     found = "knows the primary" if answer.primary else f"knows no primary called {master}"
     hint = "check GMHEALTH_REDIS_SENTINEL_MASTER: `SENTINEL MASTERS` lists their names"
     return judged(name, answer.primary is not None, found, hint)

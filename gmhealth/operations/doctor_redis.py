@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gmhealth.cli.findings import judged
-from gmhealth.cli.views.checkup import CheckView
+from gmhealth.operations.findings import judged
+from gmhealth.operations.models import CheckView
 
 if TYPE_CHECKING:
-    from gmhealth.cli.session import Session
+    from gmhealth.operations.session import Session
 
 
 def redis_server(opened: Session) -> Iterator[CheckView]:

@@ -6,21 +6,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gmhealth.cli.lag import entry_view
-from gmhealth.cli.times import from_ms
-from gmhealth.cli.trace import snapshot_view
-from gmhealth.cli.views import EntryView
-from gmhealth.cli.views.games import EventView, SnapshotView
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.explain import Explanation, explain_read, explain_unread
 from gmhealth.core.number import number
 from gmhealth.core.plan import Row
+from gmhealth.core.rules import ALLOWED, Status
 from gmhealth.core.snapshot import Snapshot
+from gmhealth.errors import NotFound
+from gmhealth.operations.models import EntryView, EventView, InspectView, RowView, SnapshotView
+from gmhealth.operations.position import entry_view
+from gmhealth.operations.times import from_ms
+from gmhealth.operations.trace import snapshot_view
 
 if TYPE_CHECKING:
     from gmhealth.adapters.postgres.queries import GameRow
     from gmhealth.bootstrap import Parts
+    from gmhealth.operations.session import Session
 
 BLOCK_MS = 500
 
@@ -76,6 +78,29 @@ def look_back(parts: Parts, game_id: str, wanted: int, scan: int) -> History:
         scanned=scanned,
         scanned_all=scanned >= state.length,
         seen=seen,
+    )
+
+
+def inspected(opened: Session, history: History, events: int) -> InspectView:
+    """The game's row, its last `events` events and what each did; raises `NotFound` for a game without a row."""
+    game_id = history.game_id
+    found = opened.parts.games.game(game_id)
+    if found is None:
+        seen = f"; the stream has {len(history.events)} recent events of it" if history.events else ""
+        raise NotFound(
+            f"there is no game {game_id!r} in {opened.target.table} of {opened.target.postgres}{seen}",
+            hint="check the ID; Game Master makes the row when it registers the runtime",
+        )
+    row = found[0]
+    follows = ALLOWED[Status(row.status)] if row.status in list(Status) else frozenset()
+    return InspectView(
+        target=opened.target,
+        row=RowView(**row._asdict()),
+        may_follow=sorted(follows),
+        events=history.views(row)[-events:],
+        scanned=history.scanned,
+        scanned_all=history.scanned_all,
+        last_snapshot=history.last_snapshot,
     )
 
 

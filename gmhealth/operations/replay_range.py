@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from gmhealth.cli.lag import lag_after
-from gmhealth.cli.render import say
-from gmhealth.cli.times import id_at, parse_entry_id, parse_time
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError, NotFound
+from gmhealth.operations.position import lag_after
+from gmhealth.operations.times import id_at, parse_entry_id, parse_time
 
 if TYPE_CHECKING:
-    from gmhealth.cli.session import Session
     from gmhealth.core.continuity import StreamState
+    from gmhealth.operations.session import Session
 
 
 class Ends(NamedTuple):
@@ -30,18 +30,18 @@ class Ends(NamedTuple):
         if self.to_id is not None and self.to_time is not None:
             raise ConfigError("a replay has one end", hint="at most one of --to-id and --to-time")
 
-    def first(self) -> EntryId:
+    def first(self, say: Callable[[str], None]) -> EntryId:
         """The first entry that is run."""
         if self.from_id is not None:
             return parse_entry_id(self.from_id)
-        return EntryId(_ms("--from-time", self.from_time or ""), 0)
+        return EntryId(_ms("--from-time", self.from_time or "", say), 0)
 
-    def last(self, state: StreamState) -> EntryId:
+    def last(self, state: StreamState, say: Callable[[str], None]) -> EntryId:
         """The last entry that is run."""
         if self.to_id is not None:
             return min(parse_entry_id(self.to_id), state.last_generated)
         if self.to_time is not None:
-            return min(EntryId(_ms("--to-time", self.to_time) + 1, 0).before(), state.last_generated)
+            return min(EntryId(_ms("--to-time", self.to_time, say) + 1, 0).before(), state.last_generated)
         return state.last_generated
 
 
@@ -61,7 +61,7 @@ def resolve(opened: Session, ends: Ends) -> Range:
     stream = f"{opened.settings.health_stream} on {opened.target.redis}"
     if not state.exists:
         raise NotFound(f"there is no stream {stream}", hint="check GMHEALTH_HEALTH_STREAM; `gmhealth doctor` looks")
-    first, last = ends.first(), ends.last(state)
+    first, last = ends.first(opened.say), ends.last(state, opened.say)
     if last < first or state.first is None or last < state.first:
         kept = f"from {state.first} to {state.last}" if state.first else "no entry any more"
         raise NotFound(
@@ -72,7 +72,7 @@ def resolve(opened: Session, ends: Ends) -> Range:
     return Range(first, last, max(0, entries), _trimmed(first, state))
 
 
-def _ms(option: str, text: str) -> int:
+def _ms(option: str, text: str, say: Callable[[str], None]) -> int:
     moment, note = parse_time(text)
     if note:
         say(f"{option}: {note}")

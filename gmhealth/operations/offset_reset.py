@@ -5,25 +5,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from gmhealth.cli.holder import holder
-from gmhealth.cli.lag import entry_view, lag_after
-from gmhealth.cli.offset_apply import apply, then
-from gmhealth.cli.offset_target import Target
-from gmhealth.cli.progress import counting
-from gmhealth.cli.rehearsal import rehearse
-from gmhealth.cli.render import say
-from gmhealth.cli.safe import safe
-from gmhealth.cli.signals import stop_on_signals
-from gmhealth.cli.views import EntryView
-from gmhealth.cli.views.games import GamePlanView, ResetView
 from gmhealth.core.lag import Lag
+from gmhealth.core.safe import safe
 from gmhealth.errors import GmhealthError, Refused
+from gmhealth.operations.dry_run import rehearse
+from gmhealth.operations.leader import holder
+from gmhealth.operations.models import EntryView, GamePlanView, ResetView
+from gmhealth.operations.offset_apply import apply, then
+from gmhealth.operations.offset_target import Target
+from gmhealth.operations.position import entry_view, lag_after
 from gmhealth.worker.job import Job
 
 if TYPE_CHECKING:
-    from gmhealth.cli.session import Session
     from gmhealth.core.continuity import StreamState
     from gmhealth.core.entry import EntryId
+    from gmhealth.operations.session import Session
     from gmhealth.worker.ports import Saved
 
 FOLLOWS_WITHIN_S: Final = 3.0
@@ -103,7 +99,7 @@ def _undo(opened: Session, saved: Saved) -> str:
 def _status_changes(opened: Session, target: Target, state: StreamState, entries: int) -> list[GamePlanView]:
     """Which statuses a re-run would change, by running it without effects (I10)."""
     job = Job(start=target.offset.after(), until=state.last_generated, batch_size=opened.settings.batch_size, tries=3)
-    with stop_on_signals() as stop, counting("planning", entries) as count:
+    with opened.progress("planning", entries) as (stop, count):
         found = rehearse(opened.parts, job, stop, count)
         if stop.is_set():
             raise KeyboardInterrupt
@@ -150,12 +146,12 @@ def _moved(opened: Session, old: Saved | None, target: Target, view: ResetView, 
         if view.consumer:
             view = view.model_copy(update={"followed_by": _followed(opened, last, target.offset)})
             if view.followed_by is None:
-                say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
+                opened.say(f"the consumer ({view.consumer}) has not followed yet: look at {opened.command('status')}")
     except KeyboardInterrupt:
-        say(f"the offset is now {target.offset}: {then(opened, view.undo)}")
+        opened.say(f"the offset is now {target.offset}: {then(opened, view.undo)}")
         raise
     except GmhealthError as error:
-        say(f"what came of it is not known: {error}; look at {opened.command('status')}")
+        opened.say(f"what came of it is not known: {error}; look at {opened.command('status')}")
     return view
 
 

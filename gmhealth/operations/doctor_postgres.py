@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from gmhealth.cli.findings import judged, ok
-from gmhealth.cli.views.checkup import CheckView
+from gmhealth.operations.findings import judged, ok
+from gmhealth.operations.models import CheckView
 
 if TYPE_CHECKING:
     from gmhealth.adapters.postgres.queries import Column
-    from gmhealth.cli.session import Session
+    from gmhealth.operations.session import Session
 
 COLUMNS: Final = {
     "game_id": ("text", "character varying"),

@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gmhealth.cli.checks_postgres import postgres_server, postgres_session, postgres_table
-from gmhealth.cli.checks_redis import redis_keys, redis_permissions, redis_server
-from gmhealth.cli.checks_sentinel import redis_sentinels
-from gmhealth.cli.findings import judged, ok
-from gmhealth.cli.holder import consumer_text, holder
-from gmhealth.cli.views.checkup import CheckView
 from gmhealth.errors import GmhealthError, Unavailable
+from gmhealth.operations.dead_letters import dropped_text
+from gmhealth.operations.discontinuities import break_text, is_recent
+from gmhealth.operations.doctor_postgres import postgres_server, postgres_session, postgres_table
+from gmhealth.operations.doctor_redis import redis_keys, redis_permissions, redis_server
+from gmhealth.operations.doctor_sentinel import redis_sentinels
+from gmhealth.operations.findings import judged, ok
+from gmhealth.operations.leader import consumer_text, holder
+from gmhealth.operations.models import CheckView
+from gmhealth.operations.position import standing
+from gmhealth.operations.times import span
 
 if TYPE_CHECKING:
-    from gmhealth.cli.session import Session
+    from gmhealth.operations.session import Session
     from gmhealth.worker.ports import Saved
 
 CLOCKS_S: Final = 2.0
@@ -56,10 +60,6 @@ def _last_resort(error: GmhealthError) -> str:
 
 
 def _offset(opened: Session) -> Iterator[CheckView]:
-    from gmhealth.cli.breaks import break_text, is_recent
-    from gmhealth.cli.lag import standing
-    from gmhealth.cli.letters import dropped_text
-    from gmhealth.cli.times import span
 
     found, now_s = standing(opened.parts), opened.parts.look.now_ms() / 1000
     length = f"{found.state.length:,} entries"

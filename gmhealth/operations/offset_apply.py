@@ -9,13 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 from gmhealth.adapters.redis.reset import RedisReset, Reset
-from gmhealth.cli.render import say
-from gmhealth.cli.safe import safe
+from gmhealth.core.safe import safe
 from gmhealth.errors import GmhealthError, Unavailable
 
 if TYPE_CHECKING:
-    from gmhealth.cli.session import Session
     from gmhealth.core.entry import EntryId
+    from gmhealth.operations.session import Session
     from gmhealth.worker.ports import Saved
 
 
@@ -26,7 +25,7 @@ def apply(opened: Session, saved: Saved, new: EntryId, *, reason: str, undo: str
     try:
         return _applied(opened, reset, may_be)
     except KeyboardInterrupt:
-        say(may_be)
+        opened.say(may_be)
         raise
 
 

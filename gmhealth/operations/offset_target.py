@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gmhealth.cli.lag import last_before
-from gmhealth.cli.times import id_at, parse_duration, parse_entry_id, parse_time, utc_and_local
 from gmhealth.core.entry import START, EntryId
 from gmhealth.errors import NotFound, Refused
+from gmhealth.operations.position import last_before
+from gmhealth.operations.times import id_at, parse_duration, parse_entry_id, parse_time, utc_and_local
 
 if TYPE_CHECKING:
-    from gmhealth.cli.session import Session
     from gmhealth.core.continuity import StreamState
+    from gmhealth.operations.session import Session
     from gmhealth.worker.ports import Saved
 
 

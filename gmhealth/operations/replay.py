@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gmhealth import bootstrap
-from gmhealth.cli.holder import holder
-from gmhealth.cli.lag import last_before
-from gmhealth.cli.progress import Counted, counting
-from gmhealth.cli.rehearsal import games_after, rehearse
-from gmhealth.cli.signals import stop_on_signals
-from gmhealth.cli.views.games import ReplayView
 from gmhealth.errors import GmhealthError, Refused
 from gmhealth.observability.narrator import narrate_trouble
+from gmhealth.operations.dry_run import games_after, rehearse
+from gmhealth.operations.leader import holder
+from gmhealth.operations.models import ReplayView
+from gmhealth.operations.position import last_before
+from gmhealth.operations.session import Count, Session, no_count
+from gmhealth.worker.events import BatchDone, Notice
 from gmhealth.worker.job import Job
 
 if TYPE_CHECKING:
-    from gmhealth.cli.ranges import Range
-    from gmhealth.cli.session import Session
     from gmhealth.core.entry import EntryId
+    from gmhealth.operations.replay_range import Range
 
 TRIES: Final = 8
 """Failures in a row, some ten seconds, after which a replay gives up and says how to go on."""
+
+
+@dataclass(slots=True)
+class Counted:
+    """An observer that adds up batches and hands everything else on."""
+
+    others: Callable[[Notice], None]
+    on: Count = no_count
+    entries: int = 0
+    snapshots: int = 0
+    last: EntryId | None = None
+
+    def __call__(self, notice: Notice) -> None:
+        """Add a batch up."""
+        if not isinstance(notice, BatchDone):
+            self.others(notice)
+            return
+        self.entries += notice.entries
+        self.snapshots += len(notice.plan.snapshots)
+        self.last = notice.last
+        self.on(notice.entries)
 
 
 class Wishes(NamedTuple):
@@ -88,7 +109,7 @@ def _reset(opened: Session, wanted: Range) -> str:
 
 def plan(opened: Session, wanted: Range, job: Job) -> ReplayView:
     """Rehearse the range over the rows as they are, and look what comes after it. Writes nothing."""
-    with stop_on_signals() as stop, counting("planning", wanted.entries) as count:
+    with opened.progress("planning", wanted.entries) as (stop, count):
         found = rehearse(opened.parts, replace(job, rate=None), stop, count)
         if stop.is_set():
             raise KeyboardInterrupt
@@ -116,11 +137,10 @@ def run(opened: Session, view: ReplayView, job: Job, wishes: Wishes) -> ReplayVi
         first = view.first if done.last is None else str(done.last.after())
         return opened.command("replay", "--from-id", first, "--to-id", view.last, *wishes.words())
 
-    with stop_on_signals() as stop:
+    with opened.progress("replaying", view.entries) as (stop, count):
+        done.on = count
         try:
-            with counting("replaying", view.entries) as count:
-                done.on = count
-                bootstrap.worker(opened.parts, job, done).run(stop)
+            bootstrap.worker(opened.parts, job, done).run(stop)
         except GmhealthError as error:
             error.hint = f"{done.entries:,} of {view.entries:,} entries are done; go on with: {resume()}"
             raise

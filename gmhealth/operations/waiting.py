@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gmhealth.cli.times import EPOCH, ago, from_ms
-from gmhealth.cli.views.checkup import WaitingView
 from gmhealth.core.outage import Outage
 from gmhealth.errors import GmhealthError, Unavailable
+from gmhealth.operations.models import WaitingView
+from gmhealth.operations.times import EPOCH, ago, from_ms
 
 if TYPE_CHECKING:
     from datetime import datetime

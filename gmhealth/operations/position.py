@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gmhealth.cli.breaks import gap, last_break
-from gmhealth.cli.times import span, time_of
-from gmhealth.cli.views import BreakView, EntryView, GapView, LagView
 from gmhealth.core.continuity import StreamGone, StreamState
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.lag import Lag, estimated_lag, known_lag
+from gmhealth.operations.discontinuities import gap, last_break
+from gmhealth.operations.leader import holder
+from gmhealth.operations.models import BreakView, EntryView, GapView, LagView, OffsetView
+from gmhealth.operations.times import span, time_of
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts
+    from gmhealth.operations.session import Session
     from gmhealth.worker.ports import Saved
 
 COUNTED: Final = 10_000
@@ -81,3 +83,24 @@ def last_before(parts: Parts, start: EntryId) -> EntryId:
 def entry_view(entry_id: EntryId | None) -> EntryView | None:
     """Show an ID with its time."""
     return None if entry_id is None else EntryView(id=str(entry_id), time=time_of(entry_id))
+
+
+def position(opened: Session) -> OffsetView:
+    """The saved offset against the stream, the lag, and who consumes."""
+    parts = opened.parts
+    found = standing(parts)
+    record, last_reset, held = found.saved.record, parts.reset.last(), holder(parts)
+    return OffsetView(
+        target=opened.target,
+        offset=None if found.saved.is_first else entry_view(found.saved.entry_id),
+        first=entry_view(found.state.first),
+        last=entry_view(found.state.last),
+        length=found.state.length,
+        lag=found.lag,
+        gap=found.gap,
+        last_break=found.last_break,
+        consumer=held.consumer,
+        replay=held.replay,
+        last_commit_by=None if record is None else record.id,
+        last_reset=dict(last_reset) if last_reset else None,
+    )

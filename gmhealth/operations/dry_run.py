@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gmhealth import bootstrap
 from gmhealth.adapters.dry_run import DryRunLedger, DryRunRows
-from gmhealth.cli.progress import Count, no_count
-from gmhealth.cli.views.games import GamePlanView
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.plan import Outcome, Row
+from gmhealth.operations.models import GamePlanView
+from gmhealth.operations.session import Count, no_count
 from gmhealth.worker.events import BatchDone, Notice
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Stop
@@ -71,7 +72,6 @@ def game_plan(game_id: str, before: Row, after: Row, snapshots: int) -> GamePlan
 
 def rehearse(parts: Parts, job: Job, stop: Stop, on: Count = no_count) -> Rehearsal:
     """Run `job` (bounded, with a start) over the rows as they are, writing nothing."""
-    from gmhealth import bootstrap
 
     found = Rehearsal(DryRunRows(parts.rows), on)
     try:

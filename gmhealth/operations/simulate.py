@@ -7,21 +7,21 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gmhealth.cli.holder import holder
-from gmhealth.cli.render import say
-from gmhealth.cli.times import id_at, parse_time
-from gmhealth.cli.trace import Trace
-from gmhealth.cli.views.games import SimulateView
 from gmhealth.core.events import HealthEvent, InvalidEntry, decode
 from gmhealth.core.plan import apply, fold, net_effects
 from gmhealth.core.rules import EventType
 from gmhealth.core.simulation import entry_fields
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable
+from gmhealth.operations.dry_run import game_plan
+from gmhealth.operations.leader import holder
+from gmhealth.operations.models import SimulateView
+from gmhealth.operations.times import id_at, parse_time
+from gmhealth.operations.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from gmhealth.cli.session import Session
+    from gmhealth.operations.session import Session
 
 
 def checked_entry(event: str, game_id: str, container_id: str, at_ms: int, details: Mapping[str, Any]) -> list[bytes]:
@@ -41,7 +41,7 @@ def checked_entry(event: str, game_id: str, container_id: str, at_ms: int, detai
     return fields
 
 
-def occurred_at_ms(text: str | None) -> int:
+def occurred_at_ms(text: str | None, say: Callable[[str], None]) -> int:
     """When the event occurred; now if it is not said."""
     if text is None:
         return time.time_ns() // 1_000_000
@@ -77,7 +77,6 @@ def named(fields: list[bytes]) -> dict[str, str]:
 
 def dry_run(opened: Session, fields: list[bytes]) -> SimulateView:
     """The plan for the game's row as it is, by the same fold."""
-    from gmhealth.cli.rehearsal import game_plan
 
     event = decode((b"0-1", fields))
     assert isinstance(event, HealthEvent), "checked before"  # noqa: S101
@@ -102,12 +101,12 @@ def append_all(trace: Trace, fields: list[bytes], count: int, rate: float | None
 
 
 @contextmanager
-def counted(trace: Trace, count: int) -> Iterator[None]:
+def counted(opened: Session, trace: Trace, count: int) -> Iterator[None]:
     """Whatever stops it half-way says what of `count` entries was appended."""
     try:
         yield
     except KeyboardInterrupt:
-        say(_appended(trace, count))
+        opened.say(_appended(trace, count))
         raise
     except GmhealthError as error:
         trace.in_doubt &= isinstance(error, Unavailable)  # a refusal is an answer

@@ -1,0 +1,1 @@
+"""What each command does, without a terminal: takes a `Session`, returns a model."""
