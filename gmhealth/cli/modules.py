@@ -19,6 +19,7 @@ MODULES: Final[Mapping[str, str]] = {
     "dead-letter": "gmhealth.cli.dead_letter:app",
     "simulate": "gmhealth.cli.simulate:simulate",
     "consume": "gmhealth.cli.consume:consume",
+    "schema": "gmhealth.cli.schema:schema",
 }
 
 

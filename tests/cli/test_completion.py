@@ -88,6 +88,8 @@ def test_commands_and_options_are_offered(environ: dict[str, str]) -> None:
         "--to-end",
     }
     assert complete("bash", "gmhealth status --output j", environ) == ["json"]
+    assert complete("bash", "gmhealth schema off", environ) == ["offset"]
+    assert complete("bash", "gmhealth schema offset s", environ) == ["show"]
 
 
 SHELLS = {

@@ -56,6 +56,7 @@ def test_all_commands_are_there() -> None:
         "dead-letter show",
         "dead-letter retry",
         "dead-letter purge",
+        "schema",
     }
 
 
