@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from random import random
 from time import monotonic, perf_counter
 from typing import Final, NoReturn
 
 from gmhealth.core.backoff import Backoff
-from gmhealth.core.commit_record import CommitRecord
 from gmhealth.core.continuity import Break, Place
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.journal import pack_events
@@ -24,9 +22,10 @@ from gmhealth.worker.commits import Commits, Content, FenceLost, Position
 from gmhealth.worker.events import Active, BatchDone, BatchHalved, Idle, Observer, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.outages import Outages
-from gmhealth.worker.ports import Ledger, Lock, Rows, Saved, Stop, Stream
+from gmhealth.worker.ports import Ledger, Lock, Rows, Stop, Stream
 from gmhealth.worker.reader import Reader, Reading
 from gmhealth.worker.repair import Settler
+from gmhealth.worker.state import Stage, Standing, State
 from gmhealth.worker.writer import Writer, Written, dead_letters
 
 KEEP_ALIVE_S: Final = 1.0
@@ -34,37 +33,6 @@ KEEP_ALIVE_S: Final = 1.0
 OLD_PRIMARY: Final = "this PostgreSQL is an old primary: the last commit was written to a newer one of its cluster"
 RENEW_S: Final = 60.0
 """A commit record's `written_at` grows no older: whoever takes over publishes every row that changed after it."""
-
-
-class Stage(Enum):
-    """Where a worker stands that is not settled: it may not write.
-
-    TAKING_OVER: it has, or lately had, the leader lock. AGAIN: it was settled, and a fault ended that.
-    """
-
-    STARTING = "starting"
-    STANDBY = "standby"
-    TAKING_OVER = "taking over"
-    AGAIN = "again"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a leader stands: what its last commit saved, and the place to read on from.
-
-    `renewed`: when that commit's `written_at` was set, by the monotonic clock.
-    """
-
-    saved: Saved
-    place: Place
-    renewed: float
-
-    @property
-    def record(self) -> CommitRecord:
-        """The record of the last commit."""
-        assert self.saved.record is not None  # noqa: S101  # a commit leaves one
-        return self.saved.record
 
 
 class Worker:
@@ -94,7 +62,7 @@ class Worker:
         self._commits = Commits(ledger, job, observe, name=name, clock_ms=clock_ms)
         self._settler = Settler(stream, ledger, rows, self._commits, job, observe, clock_ms)
         self._outages = Outages(ledger, rows, observe, backoff, clock_ms=clock_ms, roll=roll)
-        self._state: Standing | Stage = Stage.STARTING
+        self._state: State = Stage.STARTING
 
     @property
     def done(self) -> bool:
@@ -110,7 +78,7 @@ class Worker:
                 due = self._outages.met(error, self._job.tries)
             else:
                 self._outages.over()
-            self._pause(stop, due)
+            self._wait(stop, due)
 
     def step(self) -> float:
         """Make one attempt at one batch; returns the seconds to wait before the next one.
@@ -292,7 +260,7 @@ class Worker:
         )
         self._state = Standing(saved, at.place, now)
 
-    def _pause(self, stop: Stop, seconds: float) -> None:
+    def _wait(self, stop: Stop, seconds: float) -> None:
         """Wait, but keep the session (and with it the leader lock) alive meanwhile."""
         while seconds > 0 and not stop.wait(min(seconds, KEEP_ALIVE_S)):
             seconds -= KEEP_ALIVE_S
