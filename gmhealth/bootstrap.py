@@ -142,6 +142,7 @@ def ledger_keys(settings: Settings) -> LedgerKeys:
         writes=f"{prefix}writes:health_events",
         last_break=f"{prefix}last_break:health_events",
         waiting=f"{prefix}waiting:health_events",
+        pause=f"{prefix}pause:health_events",
     )
 
 

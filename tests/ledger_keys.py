@@ -15,4 +15,5 @@ KEYS = LedgerKeys(
     writes="writes",
     last_break="break",
     waiting="waiting",
+    pause="pause",
 )

@@ -46,7 +46,7 @@ def consume(
 
     Goes on after the saved offset. SIGTERM or Ctrl-C ends it after the batch in hand; a second one at once. While
     another `gmhealth consume` is at work this one stands by and takes over when that one ends; with `--once` it
-    refuses instead (exit 4).
+    refuses instead (exit 4), as it does while consumers are paused.
     """
     from gmhealth import bootstrap
     from gmhealth.worker.job import Job

@@ -39,6 +39,7 @@ from gmhealth.worker.events import (
     Notice,
     OffsetMoved,
     OffsetRestored,
+    Paused,
     RecordUnreadable,
     Recovered,
     Settled,
@@ -154,7 +155,7 @@ class Metrics:
         )
         self._role = gauge(  # no `Enum`, whose label has the name of the metric
             "gmhealth_role",
-            "1 for what this process is: starting, active (it consumes) or standby (another one does).",
+            "1 for what this process is: starting, active (it consumes), standby (another one does) or paused.",
             ("role",),
         )
         Info("gmhealth_build", "Always 1; the labels say what runs.", registry=registry).info(
@@ -192,6 +193,8 @@ class Metrics:
                 self._is(Role.ACTIVE)
             case Standby():
                 self._is(Role.STANDBY)
+            case Paused():
+                self._is(Role.PAUSED)
             case Settled():
                 self._snapshots.labels("repair").inc(notice.published)
                 self._rows_repaired.inc(notice.repaired)

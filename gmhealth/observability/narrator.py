@@ -23,6 +23,7 @@ from gmhealth.worker.events import (
     Notice,
     OffsetMoved,
     OffsetRestored,
+    Paused,
     RecordUnreadable,
     Recovered,
     Settled,
@@ -33,6 +34,7 @@ from gmhealth.worker.events import (
 MESSAGES = {
     Active: (INFO, "consuming"),
     Standby: (INFO, "standing by: another gmhealth consumes"),
+    Paused: (INFO, "paused"),
     OffsetMoved: (WARNING, "somebody else moved the offset; following"),
     OffsetRestored: (
         ERROR,
@@ -84,7 +86,7 @@ def narrate(notice: Notice) -> None:
         level, message = _settled(notice) if isinstance(notice, Settled) else MESSAGES[type(notice)]
         if isinstance(notice, Waiting) and notice.attempt & (notice.attempt - 1):
             level = DEBUG  # said at the tries 1, 2, 4, 8, …: an outage of a day is a dozen lines
-        log(level, message, **{name: _plain(getattr(notice, name)) for name in _names(notice)})
+        log(level, message, **_fields(notice))
 
 
 def _settled(notice: Settled) -> tuple[int, str]:
@@ -95,8 +97,10 @@ def _settled(notice: Settled) -> tuple[int, str]:
     return DEBUG, "settled: nothing was left to publish or repair"
 
 
-def _names(notice: Notice) -> list[str]:
-    return [field.name for field in fields(notice) if field.name != "refused"]
+def _fields(notice: Notice) -> dict[str, object]:
+    if isinstance(notice, Paused):
+        return {"by": notice.who, "until": notice.until, "why": notice.why}
+    return {field.name: _plain(getattr(notice, field.name)) for field in fields(notice) if field.name != "refused"}
 
 
 def _plain(value: object) -> object:

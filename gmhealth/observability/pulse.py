@@ -18,7 +18,7 @@ from time import monotonic, time
 from typing import Final
 
 from gmhealth.core.entry import EntryId
-from gmhealth.worker.events import Active, BatchDone, Idle, Notice, Standby, Waiting
+from gmhealth.worker.events import Active, BatchDone, Idle, Notice, Paused, Standby, Waiting
 
 STALL_S: Final = 60.0
 """Seconds without a notice that make a stall; `WatchdogSec=` of the unit is the same."""
@@ -27,11 +27,12 @@ RATE_S: Final = 10.0
 
 
 class Role(StrEnum):
-    """What this worker is: not yet known, the one that writes, or the one that waits to take over."""
+    """What this worker is: not yet known, the one that writes, one that may take over, or one that has to hold."""
 
     STARTING = "starting"
     ACTIVE = "active"
     STANDBY = "standby"
+    PAUSED = "paused"
 
 
 class Pulse:
@@ -47,6 +48,7 @@ class Pulse:
         self.offset: EntryId | None = None
         self.trouble: str | None = None
         self.lag_s = 0.0
+        self._pause = ""  # who, until when and why, as last reported
         self._last = clock()
         self._entries = 0
         self._marks = deque([(self._last, 0)])  # (when, entries by then), up to RATE_S back
@@ -66,11 +68,13 @@ class Pulse:
                 self.role, self.offset = Role.ACTIVE, notice.offset
             case Standby():
                 self.role = Role.STANDBY
+            case Paused():
+                self.role, self._pause = Role.PAUSED, str(notice)
         self._mark()
 
     @property
     def ready(self) -> bool:
-        """Whether both servers have answered and the offset was loaded, as active or as standby."""
+        """Whether the offset was loaded, and both servers have answered: Redis alone, while consumers are paused."""
         return self.role is not Role.STARTING
 
     @property
@@ -97,4 +101,6 @@ class Pulse:
             return f"waiting: {self.trouble}"
         if self.role is Role.ACTIVE:
             return f"consuming; offset {self.offset}, lag {self.lag_s:.1f} s, {self.rate():,.1f} entries/s"
+        if self.role is Role.PAUSED:
+            return self._pause
         return "standing by: another gmhealth consumes" if self.ready else "starting"

@@ -46,6 +46,7 @@ def redis_keys(opened: Session) -> Iterator[CheckView]:
         keys.dropped: "string",
         keys.last_break: "string",
         keys.waiting: "string",
+        keys.pause: "string",
     }
     for key, kind in wanted.items():
         found = opened.parts.look.kind(key)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Final, Protocol
 
 from gmhealth.core.continuity import Break
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.plan import Plan, Refusal
+
+LONGEST: Final = 200
+"""Characters of a text that anybody can have set, where it stands in a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class BatchDone:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """A read found nothing new, or the worker stands by: the loop came round once more."""
+    """A read found nothing new, or the worker stands by or is paused: the loop came round once more."""
 
     offset: EntryId
 
@@ -102,6 +106,31 @@ class Standby:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """Consumers are asked to hold: this one has neither lock nor session until the key is gone (design 3.6)."""
+
+    who: str
+    why: str
+    until_ms: int | None
+
+    @property
+    def until(self) -> str:
+        """The end that was announced, for a person."""
+        if self.until_ms is None:
+            return "an unknown time"
+        return f"{datetime.fromtimestamp(self.until_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+    def __str__(self) -> str:
+        """Who, until when and why, in one line of printable characters."""
+        why = f" ({_printable(self.why)})" if self.why else ""
+        return f"paused by {_printable(self.who)} until {self.until}{why}"
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text[:LONGEST])
+
+
+@dataclass(frozen=True, slots=True)
 class Active:
     """The worker holds the writer's lock and goes on after `offset`."""
 
@@ -120,6 +149,7 @@ Notice = (
     | Waiting
     | Recovered
     | Standby
+    | Paused
     | Active
 )
 

@@ -17,15 +17,16 @@ from gmhealth.core.backoff import Backoff
 from gmhealth.core.continuity import Break, Place
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.journal import pack_events
+from gmhealth.core.pause import Pause
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.worker.commits import Commits, Content, FenceLost, Position
-from gmhealth.worker.events import Active, BatchDone, BatchHalved, Idle, Observer, Standby
+from gmhealth.worker.events import Active, BatchDone, BatchHalved, Idle, Observer, Paused, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.outages import Outages
-from gmhealth.worker.ports import Ledger, Lock, Rows, Stop, Stream
+from gmhealth.worker.ports import Ledger, Lock, Rows, Saved, Stop, Stream
 from gmhealth.worker.reader import Reader, Reading
 from gmhealth.worker.repair import Settler
-from gmhealth.worker.state import Stage, Standing, State
+from gmhealth.worker.state import Stage, Standing, State, is_leader
 from gmhealth.worker.writer import Writer, Written, dead_letters
 
 KEEP_ALIVE_S: Final = 1.0
@@ -83,7 +84,8 @@ class Worker:
     def step(self) -> float:
         """Make one attempt at one batch; returns the seconds to wait before the next one.
 
-        Raises `Unavailable` (call again), `Unusable`, and `Refused` if a bounded job finds the leader lock taken.
+        Raises `Unavailable` (call again), `Unusable`, and `Refused` if a bounded job finds the leader lock taken or
+        consumers paused.
         """
         try:
             if not (self._leads() and self._settled()):
@@ -107,20 +109,24 @@ class Worker:
         raise Unavailable("another gmhealth, on a leader lock of its own, commits to the same offset")
 
     def _leads(self) -> bool:
+        """Whether this worker has the leader lock. Who has none asks for none while consumers are paused (3.6)."""
+        saved = None if is_leader(self._state) or not self._job.moves_offset else self._commits.look()
+        if saved is not None and self._pauses(saved):
+            return False
         lock = self._rows.lock()
         if lock is Lock.REFUSED:
-            self._stand_by(self._rows.holder())
+            self._stand_by(self._rows.holder(), saved)
         elif lock is Lock.TAKEN:  # whoever held it meanwhile may have written
             self._unsettle(taking_over=True)
         return lock is not Lock.REFUSED
 
-    def _stand_by(self, holder: str | None) -> None:
+    def _stand_by(self, holder: str | None, saved: Saved | None) -> None:
         if self._job.until is not None:
             held = f"another gmhealth holds the writer's lock: {holder or 'it did not say which'}"
             if self._state is not Stage.STARTING:  # perhaps our own lost session has it, for some seconds more
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")
-        saved = self._commits.look()  # a standby is one only while both servers answer
+        saved = saved or self._commits.look()  # a standby is one only while both servers answer
         if self._state is not Stage.STANDBY:
             self._observe(Standby(holder))
         self._state = Stage.STANDBY
@@ -130,12 +136,15 @@ class Worker:
         """Settle, unless that is done; whether there is a leader's work to do."""
         if isinstance(self._state, Standing):
             return True
-        began, found = self._clock(), self._settler.settle()
+        began, saved = self._clock(), self._commits.look()
+        if self._pauses(saved):
+            return False
+        found = self._settler.settle(saved)
         if found is None:
             self._rows.close()
             if self._job.until is not None:
                 raise Unavailable(OLD_PRIMARY, server="PostgreSQL", cause="OldPrimary")
-            self._stand_by(OLD_PRIMARY)
+            self._stand_by(OLD_PRIMARY, saved)
             return False
         saved, place = found
         if not self._job.moves_offset and self._job.start is not None:
@@ -144,6 +153,21 @@ class Worker:
             self._observe(Active(place.offset))
         self._writer.forget()
         self._state = Standing(saved, place, began)
+        return True
+
+    def _pauses(self, saved: Saved) -> bool:
+        """Whether consumers are paused; if so, ends the session, and with it the lock (design 3.6)."""
+        pause = saved.pause if self._job.moves_offset else None  # a replay is what they are paused for
+        if pause is None:
+            return False
+        paused = Paused(pause.who, pause.why, pause.until_ms)
+        if self._job.until is not None:
+            raise Refused(str(paused), hint="it ends with its key on Redis, which expires; run this again then")
+        self._rows.close()
+        if not isinstance(self._state, Pause) or self._state.token != pause.token:
+            self._observe(paused)
+        self._state = pause
+        self._observe(Idle(saved.entry_id))
         return True
 
     def _unsettle(self, *, taking_over: bool = False) -> None:
@@ -160,6 +184,8 @@ class Worker:
         reading = self._reader.read(at.place.offset)
         if self._job.moves_offset:
             saved = self._commits.look() if reading.ahead else reading.read.saved
+            if self._pauses(saved):
+                return KEEP_ALIVE_S
             if (saved.text, saved.packed) != (at.saved.text, at.saved.packed):
                 raise FenceLost(saved, at.saved, self._commits.name)
         place = self._reader.examine(at.place, reading.read)

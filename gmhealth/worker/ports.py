@@ -19,6 +19,7 @@ from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import InvalidEntry
 from gmhealth.core.journal import Stored
 from gmhealth.core.outage import Outage
+from gmhealth.core.pause import Pause
 from gmhealth.core.plan import NetEffect, Refusal, Written
 from gmhealth.core.snapshot import Snapshot
 
@@ -32,18 +33,20 @@ def nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What Redis holds of a consumer: the offset and the commit record, both as they are written.
+    """What Redis holds of a consumer: offset and commit record, both as they are written, and whether it is paused.
 
     `text` is None while no offset was saved, or its key is gone: `entry_id` is then where the last commit left it, if
     there was one, as that is where a consumer goes on. It is kept as written, because the fence compares texts ("5"
     and "5-0" are one place and two texts). `packed` is what the commit record's key holds, b"" for nothing, and
-    `record` what that says, None for nothing that could be read.
+    `record` what that says, None for nothing that could be read. `pause` is None as well in what a commit refused for
+    another one returns; it takes no part in the fence.
     """
 
     text: str | None
     packed: bytes = b""
     entry_id: EntryId = START
     record: CommitRecord | None = None
+    pause: Pause | None = None
 
     @property
     def is_readable(self) -> bool:

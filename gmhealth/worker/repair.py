@@ -51,13 +51,12 @@ class Settler:
         self._stream, self._ledger, self._rows, self._commits = stream, ledger, rows, commits
         self._job, self._observe, self._clock_ms = job, observe, clock_ms
 
-    def settle(self) -> tuple[Saved, Place] | None:
-        """Settle; where the offset then stands, or None on an old primary, whose consumers are to stand by.
+    def settle(self, saved: Saved) -> tuple[Saved, Place] | None:
+        """Settle after what is `saved`; where the offset then stands, or None on an old primary: stand by there.
 
         Raises `FenceLost` as soon as somebody else commits or moves the offset: settle again. Raises `Unusable` where
         PostgreSQL is another cluster than the one that was written to.
         """
-        saved = self._commits.look()
         course = decide(saved, self._rows.server)
         if course is Unfit.OTHER_CLUSTER:
             raise Unusable(

@@ -1,4 +1,4 @@
-"""Where a worker stands: settled, or on its way there."""
+"""Where a worker stands: settled, on its way there, or paused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from gmhealth.core.commit_record import CommitRecord
 from gmhealth.core.continuity import Place
+from gmhealth.core.pause import Pause
 from gmhealth.worker.ports import Saved
 
 
@@ -42,4 +43,9 @@ class Standing:
         return self.saved.record
 
 
-State: TypeAlias = Standing | Stage
+State: TypeAlias = Standing | Stage | Pause
+
+
+def is_leader(state: State) -> bool:
+    """Whether a worker has, or lately had, the leader lock."""
+    return isinstance(state, Standing) or state in (Stage.TAKING_OVER, Stage.AGAIN)

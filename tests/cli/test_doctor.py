@@ -101,7 +101,7 @@ def test_a_key_that_is_no_stream(look: Look, run: Run, redis_client: redis.Redis
     assert "checks failed" in result.stderr
 
 
-@pytest.mark.parametrize("key", [OFFSET, RECORD])
+@pytest.mark.parametrize("key", [OFFSET, RECORD, "gamemaster:pause:health_events"])
 def test_a_key_that_is_no_string(look: Look, redis_client: redis.Redis, key: str) -> None:
     redis_client.lpush(key, "x")
     assert look(code=6)[f"key {key}"][:2] == ("fail", "list")
@@ -212,6 +212,15 @@ def test_a_redis_user_that_may_not_touch_the_keys(
 ) -> None:
     monkeypatch.setenv("GMHEALTH_REDIS_URL", acl_user("resetkeys", f"~{STREAM}", *NEEDED))
     assert look(code=6)["Redis permissions"][0] == "fail"
+
+
+@pytest.mark.since_redis_7
+def test_a_redis_user_that_may_not_see_a_pause(
+    look: Look, acl_user: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    but_the_pause = ["resetkeys", f"~{STREAM}", "~gm:*", "~gamemaster:[^p]*"]
+    monkeypatch.setenv("GMHEALTH_REDIS_URL", acl_user(*but_the_pause, *NEEDED))
+    assert look(code=6)["Redis permissions"][1] == "may not GET gamemaster:pause:health_events"
 
 
 def test_a_table_that_is_not_there(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:

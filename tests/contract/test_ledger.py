@@ -18,6 +18,7 @@ from gmhealth.core.commit_record import CommitRecord, Server, unpack
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, dead_letter
 from gmhealth.core.journal import Done, Line, Stored, pack_lines, pack_repairs, unpack_events, unpack_lines
+from gmhealth.core.pause import UNREADABLE, Pause
 from gmhealth.core.plan import Row
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.embedded import EmbeddedServers
@@ -42,6 +43,7 @@ RECORD = CommitRecord(
     verified=True,
 )
 NEXT = changed(RECORD, n=2)
+PAUSE = Pause("anna@host", "a migration", 1_795_449_364_420, "ab12")
 COMMIT = Commit(Saved(None), True, RECORD, EntryId(5, 1), SNAPSHOTS, [BAD], "consume")
 SAVED = Saved("5-1", RECORD.pack(), EntryId(5, 1), RECORD)
 """What `COMMIT` leaves."""
@@ -82,6 +84,22 @@ def test_the_offset_is_kept_as_it_is_written(
 ) -> None:
     redis_client.set(KEYS.offset, text)
     assert ledger.saved() == Saved(text, b"", entry_id)
+
+
+@pytest.mark.parametrize(("packed", "pause"), [(PAUSE.pack(), PAUSE), (b"", UNREADABLE), (b"on", UNREADABLE)])
+@pytest.mark.parametrize("offset", ["5-1", None])
+def test_a_pause_is_loaded_with_them_and_takes_no_part_in_the_fence(
+    ledger: RedisLedger, redis_client: redis.Redis, packed: bytes, pause: Pause, offset: str | None
+) -> None:
+    redis_client.set(KEYS.pause, packed)
+    if offset is not None:
+        redis_client.set(KEYS.offset, offset)
+    found = ledger.saved()
+    assert found == Saved(offset, b"", EntryId.parse(offset or "") or START, None, pause)
+    redis_client.delete(KEYS.pause)
+    assert ledger.commit(replace(COMMIT, fence=found)) is None
+    redis_client.set(KEYS.pause, packed)
+    assert ledger.commit(COMMIT) == SAVED, "the answer of a commit has no pause"
 
 
 @pytest.mark.parametrize("garbage", [b"latest", b"5-", b"-1", b"\xff\xfe", b"5-0\n", b"99999999999999999999"])

@@ -13,6 +13,7 @@ from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.core.commit_record import CommitRecord, Server
 from gmhealth.core.continuity import StreamState
 from gmhealth.core.entry import START, EntryId
+from gmhealth.core.pause import Pause
 from gmhealth.errors import Unusable
 from gmhealth.worker.ports import Read, Saved
 from tests.eventually import eventually
@@ -82,12 +83,15 @@ def test_fields_come_in_raw_bytes_repeated_names_and_all(
 
 
 @either_read
-def test_each_read_looks_at_the_saved_offset(
+def test_each_read_looks_at_the_saved_offset_and_for_a_pause(
     stream: RedisStream, redis_client: redis.Redis, read: Callable[[RedisStream, EntryId, int], Read]
 ) -> None:
     redis_client.set(KEYS.offset, "7")
     redis_client.set(KEYS.record, RECORD.pack())
     assert read(stream, START, 10).saved == Saved("7", RECORD.pack(), EntryId(7, 0), RECORD)
+    pause = Pause("anna@host", "a migration", None, "ab12")
+    redis_client.set(KEYS.pause, pause.pack())
+    assert read(stream, START, 10).saved.pause == pause
 
 
 @either_read
@@ -116,8 +120,8 @@ def test_a_stream_of_another_type_is_unusable(
 
 
 @either_read
-@pytest.mark.parametrize("key", [KEYS.offset, KEYS.record])
-def test_an_offset_or_record_of_another_type_is_unusable(
+@pytest.mark.parametrize("key", [KEYS.offset, KEYS.record, KEYS.pause])
+def test_an_offset_record_or_pause_of_another_type_is_unusable(
     stream: RedisStream, redis_client: redis.Redis, read: Callable[[RedisStream, EntryId, int], Read], key: str
 ) -> None:
     redis_client.rpush(key, "somebody else's")

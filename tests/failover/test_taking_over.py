@@ -16,6 +16,7 @@ import pytest
 import redis
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from gmhealth.core.pause import Pause
 from tests import incident
 from tests.e2e.conftest import Daemon, Gmhealth
 from tests.eventually import eventually
@@ -26,6 +27,8 @@ from tests.streams import append, entries, text
 Over = Callable[[Mapping[str, str]], Gmhealth]
 OFFSET = "gamemaster:stream_offsets:health_events"
 LINES = (incident.DATA / "incident.events.ndjson").read_text(encoding="utf-8").splitlines()
+PAUSE = "gamemaster:pause:health_events"
+SESSIONS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'gmhealth %'"
 ACTIVE, STANDBY = "consuming", "standing by: another gmhealth consumes"
 
 
@@ -35,7 +38,7 @@ class Pair:
     def __init__(self, active: Gmhealth, other: Gmhealth, client: redis.Redis, pg: psycopg.Connection) -> None:
         self._client, self._pg, self._left = client, pg, list(LINES)
         self.last = ""
-        self._operator = other
+        self.operator = other
         self.active = active.start("consume")
         self.active.says(ACTIVE)
         self.standby = other.start("consume")
@@ -57,7 +60,7 @@ class Pair:
     def is_active(self, daemon: Daemon) -> None:
         """Both commands say that it is."""
         for command in (("status",), ("offset", "show")):
-            shown = json.loads(self._operator.run(*command, "-o", "json").stdout)
+            shown = json.loads(self.operator.run(*command, "-o", "json").stdout)
             assert f":{daemon.process.pid}, " in shown["consumer"], shown
 
     def nothing_is_lost(self) -> None:
@@ -98,6 +101,25 @@ def test_killed(pair: Pair) -> None:
     pair.active.process.kill()
     pair.happen()
     pair.takes_over()
+
+
+def test_both_paused(pair: Pair, redis_client: redis.Redis, pg: psycopg.Connection) -> None:
+    pair.happen()
+    pair.begun()
+    redis_client.set(PAUSE, Pause("anna@host", "a migration", None, "ab12").pack())
+    for daemon in (pair.active, pair.standby):
+        daemon.says('paused  by=anna@host until="an unknown time" why="a migration"')
+    eventually(lambda: not pg.execute(SESSIONS).fetchall())
+    before = text(redis_client, OFFSET), games(pg)
+    pair.happen()
+    once = pair.operator.run("consume", "--once")
+    assert (once.returncode, once.stderr.count("paused by anna@host until an unknown time (a migration)")) == (4, 1)
+    assert (text(redis_client, OFFSET), games(pg)) == before
+    redis_client.delete(PAUSE)
+    pair.consumed()
+    pair.happen(10**6)
+    pair.consumed()
+    pair.nothing_is_lost()
 
 
 def test_frozen_and_awake_again(pair: Pair) -> None:

@@ -19,7 +19,7 @@ from gmhealth.observability.listener import listening, parse_address
 from gmhealth.observability.metrics import Metrics
 from gmhealth.observability.pulse import STALL_S, Pulse
 from gmhealth.settings import load_settings
-from gmhealth.worker.events import Active, Idle, Recovered, Standby, Waiting
+from gmhealth.worker.events import Active, Idle, Paused, Recovered, Standby, Waiting
 
 OFFSET = EntryId(7, 0)
 SERVERS = {"GMHEALTH_REDIS_URL": "redis://host", "GMHEALTH_POSTGRES_DSN": "postgresql://host"}
@@ -107,6 +107,17 @@ def test_ready_is_a_worker_that_can_work(listener: Listener) -> None:
 def test_a_standby_is_ready(listener: Listener) -> None:
     listener.pulse(Standby("x"))
     assert listener.ask("/readyz")[::2] == (200, "standing by: another gmhealth consumes\n")
+
+
+def test_one_that_is_paused_is_ready_until_a_server_does_not_answer(listener: Listener) -> None:
+    listener.pulse(Paused("anna@host", "a migration", 1_795_449_364_420))
+    listener.pulse(Idle(OFFSET))
+    line = "paused by anna@host until 2026-11-23 15:56:04 UTC (a migration)\n"
+    assert listener.ask("/readyz")[::2] == (200, line)
+    listener.pulse(Waiting("Redis could not read", 1.0, 1))
+    assert listener.ask("/readyz")[0] == 503
+    listener.pulse(Active(OFFSET))
+    assert listener.ask("/readyz")[2].startswith("consuming")
 
 
 @pytest.mark.parametrize(

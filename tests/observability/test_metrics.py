@@ -20,6 +20,7 @@ from gmhealth.worker.events import (
     Notice,
     OffsetMoved,
     OffsetRestored,
+    Paused,
     Recovered,
     Settled,
     Standby,
@@ -148,6 +149,7 @@ def test_a_clock_ahead_of_ours_gives_no_negative_delay() -> None:
         (Active(LAST), "gmhealth_role role=active", 1),
         (Active(LAST), "gmhealth_role role=starting", 0),
         (Standby("x"), "gmhealth_role role=standby", 1),
+        (Paused("x", "", None), "gmhealth_role role=paused", 1),
     ],
 )
 def test_a_notice_is_counted(notice: Notice, series: str, value: float) -> None:

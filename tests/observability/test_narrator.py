@@ -22,6 +22,7 @@ from gmhealth.worker.events import (
     Notice,
     OffsetMoved,
     OffsetRestored,
+    Paused,
     RecordUnreadable,
     Recovered,
     Settled,
@@ -63,6 +64,7 @@ def lines() -> Iterator[Lines]:
 STATES: list[tuple[Notice, str]] = [
     (Active(LAST), "INFO"),
     (Standby("gmhealth on x"), "INFO"),
+    (Paused("anna@host", "", None), "INFO"),
     (Recovered(3), "INFO"),
     (Waiting("no answer", 0.1, 1), "WARNING"),
     (BatchHalved("no answer", 50), "WARNING"),
@@ -98,6 +100,11 @@ def test_every_notice_is_known(lines: Lines) -> None:
 def test_a_quiet_loop_is_quiet(lines: Lines) -> None:
     narrate(Idle(LAST))
     assert lines.records == []
+
+
+def test_a_pause_is_told_with_who_asked_for_it_and_its_end(lines: Lines) -> None:
+    narrate(Paused("anna@host", "a migration", 1_795_449_364_420))
+    assert lines.fields("paused") == [{"by": "anna@host", "until": "2026-11-23 15:56:04 UTC", "why": "a migration"}]
 
 
 def test_settling_that_changed_nothing_is_quiet(lines: Lines) -> None:

@@ -207,6 +207,7 @@ OF_THE_DAEMON = [
     ("XRANGE", JOURNAL, "-", "+"),
     ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'a', 'b')", "1", incident.STREAM),
     ("XADD", "gamemaster:offset_audit:health_events", "*", "a", "b"),
+    ("SET", "gamemaster:pause:health_events", "x"),
 ]
 OF_A_READER = [
     ("SET", OFFSET, "0-0"),
@@ -218,6 +219,7 @@ OF_A_READER = [
     ("XTRIM", JOURNAL, "MAXLEN", "0"),
     ("SET", "gamemaster:last_break:health_events", "{}"),
     ("SET", "gamemaster:waiting:health_events", "x"),
+    ("SET", "gamemaster:pause:health_events", "x"),
     ("HSET", "gamemaster:dead_letters_retried:health_events", "a", "b"),
 ]
 

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from gmhealth.core.entry import EntryId
+from gmhealth.core.pause import Pause
 from gmhealth.observability import together
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.listener import listening
@@ -87,6 +88,20 @@ def test_a_standby_is_ready_and_says_what_it_is(
         assert manager.until("WATCHDOG", "1"), "a standby's loop goes round, too"
         pg.execute(LOCK.replace("_lock", "_unlock"))
         manager.until("STATUS", "consuming")
+
+
+def test_one_started_while_paused_is_ready_without_postgresql_and_goes_on_afterwards(
+    manager: FakeManager, credentials: Path, tmp_path: Path, redis_client: redis.Redis, postgres_dsn: str
+) -> None:
+    redis_client.set("gamemaster:pause:health_events", Pause("anna@host", "a migration", None, "ab").pack())
+    (credentials / "postgres_dsn").write_text(f"postgresql:///none?host={tmp_path}")
+    environ = {"NOTIFY_SOCKET": str(manager.path), "CREDENTIALS_DIRECTORY": str(credentials)}
+    with started(["consume"], environ, tmp_path / "log"):
+        ready = manager.until("READY", "1")[-1]
+        assert ready["STATUS"] == "paused by anna@host until an unknown time (a migration)"
+        assert manager.until("WATCHDOG", "1")[-1]["STATUS"] == ready["STATUS"], "its loop goes round"
+        redis_client.delete("gamemaster:pause:health_events")
+        manager.until("STATUS", "waiting: PostgreSQL")
 
 
 def test_a_standby_is_not_ready_while_redis_does_not_answer(

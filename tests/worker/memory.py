@@ -11,6 +11,7 @@ from gmhealth.core.continuity import Break, StreamState
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.journal import Stored
 from gmhealth.core.outage import Outage
+from gmhealth.core.pause import Pause
 from gmhealth.core.plan import NetEffect, Row, apply
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
@@ -116,13 +117,17 @@ class Contents:
 
 @dataclass
 class Redis:
-    """Its contents, and what a replica has that lacks the last commit."""
+    """Its contents, and what a replica has that lacks the last commit; `pause` is a key that both have."""
 
     fenced: ClassVar[bool] = True
     now: Contents
     before: Contents | None = None
     added: int = 0
     promotions: int = 0
+    pause: Pause | None = None
+
+    def saved(self) -> Saved:
+        return replace(self.now.saved(), pause=self.pause)
 
     def roll_back(self) -> None:
         """A replica without the last commit takes over; nothing sent to the old one arrives."""
@@ -174,7 +179,7 @@ class Ports:
     def _read(self, after: EntryId, limit: int, last: EntryId | None = None) -> Read:
         now = self._redis.now
         found = [each for at, each in now.entries.items() if at > after and (last is None or at <= last)]
-        return Read(found[:limit], now.saved(), after == START or after in now.entries)
+        return Read(found[:limit], self._redis.saved(), after == START or after in now.entries)
 
     def state(self) -> StreamState:
         return self._call("stream.state", self._state)
@@ -187,7 +192,7 @@ class Ports:
     # The ledger.
 
     def saved(self) -> Saved:
-        return self._call("ledger.saved", lambda: self._redis.now.saved())  # noqa: PLW0108  # `now` is another one by then
+        return self._call("ledger.saved", self._redis.saved)
 
     def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | None:
         meanwhile()

@@ -108,9 +108,8 @@ def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a fault the worker reads on from the offset, and that is all."""
     settle = Settler.settle
 
-    def looking(self: Settler) -> tuple[Saved, Place] | None:
-        saved = self._commits.look()
-        return settle(self) if saved.record is None else (saved, Place(saved.entry_id))
+    def looking(self: Settler, saved: Saved) -> tuple[Saved, Place] | None:
+        return settle(self, saved) if saved.record is None else (saved, Place(saved.entry_id))
 
     monkeypatch.setattr(Settler, "settle", looking)
 

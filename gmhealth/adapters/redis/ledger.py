@@ -14,7 +14,7 @@ from redis import exceptions
 
 from gmhealth.adapters.redis.breaks import pack_break, unpack_break
 from gmhealth.adapters.redis.connection import round_trip, translated, unless_error
-from gmhealth.core import commit_record
+from gmhealth.core import commit_record, pause
 from gmhealth.core.continuity import Break
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.outage import Outage, heard, said
@@ -48,6 +48,7 @@ class LedgerKeys:
     writes: str
     last_break: str
     waiting: str
+    pause: str
 
 
 class RedisLedger:
@@ -57,7 +58,7 @@ class RedisLedger:
         self._client, self._keys, self._limit = client, keys, dead_letter_limit
 
     def saved(self) -> Saved:
-        """Load offset and commit record in one round trip."""
+        """Load offset, commit record and pause in one round trip."""
         return self._saved(any_offset=False)
 
     def found(self) -> Saved:
@@ -81,7 +82,7 @@ class RedisLedger:
             reply = self._run(meanwhile, len(names), *names, *arguments)
         if reply is None or isinstance(reply, int):
             return Dropped(reply) if reply else None
-        return read_saved([value or None for value in reply], keys)
+        return read_saved([*(value or None for value in reply), None], keys)
 
     def recent_writes(self) -> Sequence[bytes]:
         """Load the entries of the last minute before the newest one, in pages."""
@@ -135,18 +136,19 @@ class RedisLedger:
 
 
 def ask_saved(keys: LedgerKeys) -> tuple[tuple[str, str], ...]:
-    """The two commands whose replies `read_saved` reads."""
+    """The commands whose replies `read_saved` reads."""
     # Not MGET, which takes a key of another type for a missing one.
-    return ("GET", keys.offset), ("GET", keys.record)
+    return ("GET", keys.offset), ("GET", keys.record), ("GET", keys.pause)
 
 
 def read_saved(values: Sequence[bytes | None], keys: LedgerKeys, *, any_offset: bool = False) -> Saved:
-    """Read what the two keys hold; `Unusable` if the offset is no entry ID, unless any will do."""
+    """Read what the three keys hold; `Unusable` if the offset is no entry ID, unless any will do."""
     offset, packed = values[0], values[1] or b""
     record = commit_record.unpack(packed)
+    held = None if values[2] is None else pause.unpack(values[2])
     if offset is None:
         left = record.entry_id if record is not None else None
-        return Saved(None, packed, left or START, record)
+        return Saved(None, packed, left or START, record, held)
     entry_id = EntryId.parse(offset)
     if entry_id is None and not any_offset:
         raise Unusable(
@@ -154,7 +156,7 @@ def read_saved(values: Sequence[bytes | None], keys: LedgerKeys, *, any_offset: 
             hint="set it with `gmhealth offset reset --to-id ID`, or with `--to-start` to begin at the beginning",
         )
     text = offset.decode(errors="surrogateescape")
-    return Saved(text, packed, entry_id or START, record)
+    return Saved(text, packed, entry_id or START, record, held)
 
 
 def _ms(entry: Entry) -> int:

@@ -2,7 +2,7 @@
 --
 -- ARGV  1 stream of health events  2 offset  3 commit record  4 stream of snapshots  5 stream of dead letters
 --       6 last break  7 what is waited for  8 how many dead letters were dropped  9 journal
---      10 stream of writes
+--      10 stream of writes  11 pause
 -- Returns what it may not do, as command and key.
 
 local wanted = {
@@ -32,6 +32,7 @@ local wanted = {
   { 'XTRIM', ARGV[10], 'MINID', '~', '0-1' },
   { 'XRANGE', ARGV[10], '-', '+', 'COUNT', '1' },
   { 'XREVRANGE', ARGV[10], '+', '-', 'COUNT', '1' },
+  { 'GET', ARGV[11] },
   { 'EVALSHA', 'commit', '8', ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[8], ARGV[9], ARGV[10], ARGV[1] },
   { 'SCRIPT', 'LOAD', '' },
 }

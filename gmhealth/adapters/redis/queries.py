@@ -95,6 +95,7 @@ class RedisQueries:
             keys.dropped,
             keys.journal,
             keys.writes,
+            keys.pause,
         ]
         with translated(self._client, "ask for its permissions"):
             try:

@@ -37,9 +37,9 @@ class RedisStream:
         own = ("XRANGE", self._stream, str(after), str(after), "COUNT", 1)
         with translated(self._client, f"read the stream {self._stream}"):
             replies = round_trip(self._client, command, *ask_saved(self._keys), own)
-            reply, offset, record, found = map(unless_error, replies)
+            reply, *values, found = map(unless_error, replies)
         entries: list[Entry] = _only_stream(reply) if command[0] == "XREAD" else reply
-        saved = read_saved((offset, record), self._keys, any_offset=self._any_offset)
+        saved = read_saved(values, self._keys, any_offset=self._any_offset)
         return Read(entries, saved, unbroken=after == START or bool(found))
 
     def append(self, fields: list[bytes]) -> EntryId:
