@@ -15,10 +15,13 @@ from gmhealth.adapters.postgres import write_statement
 from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.core.rules import Summary
+from gmhealth.errors import Unavailable
+from tests.contract.conftest import RowsWith
 from tests.eventually import eventually
 from tests.games import Game, add_game, game
 
 SINCE = "2020-01-01 00:00:00+00"
+SWAPPED = Written("running", Row("engine_unreachable", 7, "oom"))
 WAITS = """
 SELECT 1 FROM pg_stat_activity
 WHERE application_name = 'the writer' AND datname = current_database() AND wait_event_type = 'Lock'
@@ -136,6 +139,37 @@ def test_rows_are_locked_in_game_id_order(
     game_master.rollback()
     written.result()
     assert [game_id for (game_id,) in free] == names[501:]
+
+
+def test_a_deadlock_with_a_writer_in_another_order_costs_one_try(
+    rows_with: RowsWith,
+    pg: psycopg.Connection,
+    game_master: psycopg.Connection,
+    postgres_dsn: str,
+    pool: ThreadPoolExecutor,
+) -> None:
+    names = [f"game-{x}" for x in "abc"]
+    for name in names:
+        add_game(pg, name)
+    lock = "SELECT 1 FROM runtime_records WHERE game_id = %s FOR UPDATE"
+    game_master.execute(lock, ["game-b"])
+    rows = rows_with(
+        "SET application_name = 'the writer'; SET deadlock_timeout = '1ms'; SET lock_timeout = '60s'",
+        "SET statement_timeout = '60s'",
+    )
+    with psycopg.connect(postgres_dsn, application_name="the writer") as crossing:
+        crossing.execute("SET deadlock_timeout = '1min'")
+        crossing.execute(lock, ["game-c"])
+        written = pool.submit(rows.write, [swap(name) for name in names], SINCE)
+        until_it_waits(pg, written)
+        crossed = pool.submit(crossing.execute, lock, ["game-a"])
+        eventually(lambda: len(pg.execute(WAITS).fetchall()) == 2)
+        game_master.rollback()  # so that it waits anew, for game-c, whose lock waits for its own of game-a
+        with pytest.raises(Unavailable, match="PostgreSQL could not write rows: deadlock detected"):
+            written.result()
+        crossed.result()
+    assert game(pg).status == "running"
+    assert rows.write([swap(name) for name in names], SINCE).rows == dict.fromkeys(names, SWAPPED)
 
 
 def test_no_lock_outlives_a_write(rows: PostgresRows, pg: psycopg.Connection) -> None:
