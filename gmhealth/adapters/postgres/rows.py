@@ -12,6 +12,7 @@ from psycopg import sql
 
 from gmhealth.adapters.postgres.connection import Connection, rows_of
 from gmhealth.adapters.postgres.errors import refusal_of, translated
+from gmhealth.adapters.postgres.locked import locks_named
 from gmhealth.adapters.postgres.server import ASKED, ask_server
 from gmhealth.adapters.postgres.write_statement import LOCK_ORDER, WriteStatement
 from gmhealth.core.commit_record import Server
@@ -91,10 +92,10 @@ class PostgresRows:
 
     def __init__(self, connect: Callable[[], Connection], *, table: str, lock_name: str) -> None:
         self._connect, self._lock_name = connect, lock_name
-        name = sql.Identifier(*table.split("."))
-        self._stored = STORED.format(table=name)
+        self._table = sql.Identifier(*table.split("."))
+        self._stored = STORED.format(table=self._table)
         self._find = FIND.format(stored=self._stored)
-        self._write = WriteStatement(name)
+        self._write = WriteStatement(self._table)
         self._connection: Connection | None = None
         self._locked = False
         self._leader_pid = 0  # of the last session here that held the lock
@@ -106,14 +107,14 @@ class PostgresRows:
         return self._server or Server()
 
     @contextmanager
-    def _session(self, what: str) -> Iterator[Connection]:
+    def _session(self, what: str, effects: Sequence[NetEffect] = ()) -> Iterator[Connection]:
         """The session, for one statement; after an error that may pass it is closed, as its state is in doubt."""
         if self._connection is None:
             self._connection = self._connect()
             with self._session(f"set up to {what}") as connection:
                 connection.execute((WRITING_SESSION + LOCK_ORDER).encode())
         try:
-            with translated(what):
+            with translated(what), locks_named(self._connection, self._table, what, effects):
                 yield self._connection
         except Unavailable:
             self.close()
@@ -192,7 +193,7 @@ class PostgresRows:
         """Write all effects in one statement that is its own transaction."""
         if not effects:
             return Wrote("", {})
-        with self._session("write rows") as connection:
+        with self._session("write rows", effects) as connection:
             try:
                 found = self._send(connection, effects, since, meanwhile)
             except psycopg.Error as error:
