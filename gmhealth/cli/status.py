@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gmhealth.cli.layout import Facts, Grid, Part
+from gmhealth.cli.layout import Facts, Grid, Part, Span
 from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
 from gmhealth.cli.session import session
 from gmhealth.core.health_state import Look
+from gmhealth.core.safe import safe
 from gmhealth.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
         ("state", view.state),
         ("consumer", consumer_text(view.consumer, view.replay)),
         ("waiting", waiting_text(view.waiting, view.looked_at)),
+        *([("error", Span(safe(view.waiting.detail)))] if view.waiting and view.waiting.detail else ()),
         ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
         ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
         ("offset", view.offset.id if view.offset else "none saved: consume starts at the beginning"),
@@ -152,7 +154,6 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _line(view: StatusView) -> str:
-    from gmhealth.core.safe import safe
     from gmhealth.operations.position import lag_text
 
     offset = view.offset.id if view.offset else "none"

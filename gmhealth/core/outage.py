@@ -13,12 +13,16 @@ _END: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A server does not do what is asked of it: why, in a word, since when, and how many tries have failed."""
+    """A server does not do what is asked of it: why, in a word, since when, and how many tries have failed.
+
+    `detail` is the whole error; not every place has room for it.
+    """
 
     server: str
     cause: str
     since_s: int
     tries: int
+    detail: str = ""
 
 
 def said(name: str, outage: Outage, most: int) -> str:
@@ -32,8 +36,12 @@ def said(name: str, outage: Outage, most: int) -> str:
 
 
 def heard(text: str, server: str) -> tuple[str, Outage | None]:
-    """Split what `said` made into name and outage of `server`; without an outage `text` is a name."""
-    match = _SAID.fullmatch(text)
+    """Split what `said` made, perhaps with a detail in a line of its own, into name and outage of `server`.
+
+    Without an outage `text` is a name.
+    """
+    line, _, detail = text.partition("\n")
+    match = _SAID.fullmatch(line)
     if match is None:
         return text, None
-    return match[1], Outage(server, match[2], int(match[3]), int(match[4]))
+    return match[1], Outage(server, match[2], int(match[3]), int(match[4]), detail)

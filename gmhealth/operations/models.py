@@ -189,13 +189,17 @@ class SimulateView(View):
 
 
 class WaitingView(View):
-    """What a gmhealth waits for: `cause` is the error in a word, `tries` are those that have failed."""
+    """What a gmhealth waits for: `cause` is the error in a word, `tries` are those that have failed.
+
+    `detail` is the whole error, where it had room: of PostgreSQL.
+    """
 
     worker: str
     server: str
     cause: str
     since: Time
     tries: int
+    detail: str
 
 
 class StatusView(View):

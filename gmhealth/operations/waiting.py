@@ -35,7 +35,14 @@ def _view(worker: str, outage: Outage | None) -> WaitingView | None:
     if outage is None:
         return None
     since = from_ms(outage.since_s * 1000) or EPOCH
-    return WaitingView(worker=worker, server=outage.server, cause=outage.cause, since=since, tries=outage.tries)
+    return WaitingView(
+        worker=worker,
+        server=outage.server,
+        cause=outage.cause,
+        since=since,
+        tries=outage.tries,
+        detail=outage.detail,
+    )
 
 
 def waiting_text(view: WaitingView | None, now: datetime) -> str:

@@ -47,7 +47,7 @@ class Outages:
         if error.server:
             other = self._told[error.server] = self._other[error.server]
             with suppress(GmhealthError):
-                other.tell(Outage(error.server, error.cause, self._since_s, self._failures))
+                other.tell(Outage(error.server, error.cause, self._since_s, self._failures, str(error)))
         return delay
 
     def over(self) -> None:

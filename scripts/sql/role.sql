@@ -31,5 +31,6 @@ GRANT SELECT (game_id, status, current_turn, engine_health, updated_at)
 
 GRANT gmhealth_read TO gmhealth_write;
 
-GRANT UPDATE (status, engine_health, updated_at)
+-- xmax: to name who has a row locked.
+GRANT SELECT (xmax), UPDATE (status, engine_health, updated_at)
     ON public.runtime_records TO gmhealth_write;

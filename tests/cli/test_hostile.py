@@ -42,6 +42,7 @@ def world(run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypat
     redis_client.execute_command("XADD", AUDIT, "*", *(part for pair in audit.items() for part in pair))
     pg.execute("SELECT set_config('application_name', %s, false)", ["a\x1b[31m[/x]b"])
     pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
+    redis_client.set("gamemaster:waiting:health_events", f"{GAME} !Lock 1 2\n{HOSTILE}{LONG}")
     found: Any = redis_client.xrange(LETTERS)
     redis_client.xadd(LETTERS, {"letter": HOSTILE})
     redis_client.xadd(LETTERS, {"letter": pack(HOSTILE.encode(), HOSTILE, [HOSTILE.encode()] * 2)})

@@ -18,6 +18,7 @@ from gmhealth.core.commit_record import CommitRecord, Server, unpack
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS, Reason, dead_letter
 from gmhealth.core.journal import Done, Line, Stored, pack_lines, pack_repairs, unpack_events, unpack_lines
+from gmhealth.core.outage import Outage
 from gmhealth.core.pause import UNREADABLE, Pause
 from gmhealth.core.plan import Row
 from gmhealth.core.snapshot import Snapshot
@@ -463,6 +464,17 @@ def test_a_user_who_may_not_trim_commits_all_the_same(own_servers: EmbeddedServe
         assert RedisLedger(client, KEYS, dead_letter_limit=100).commit(FULL) is None
     assert admin.xlen(KEYS.journal) == 1100
     assert admin.xlen(KEYS.writes) == 1
+
+
+def test_an_outage_is_read_as_it_was_shown_with_a_detail_of_a_bounded_length(ledger: RedisLedger) -> None:
+    """A server's text may hold bytes that are no UTF-8, as of a path."""
+    shown = Outage("PostgreSQL", "Connection", 1_795_449_364, 12, "no \udcff\n" + "x" * 5000)
+    ledger.tell(shown)
+    _, found = ledger.outage()
+    assert found is not None
+    assert replace(found, detail=shown.detail) == shown
+    assert found.detail.startswith("no \\udcff\nxxx")
+    assert len(found.detail) < 1100
 
 
 def test_no_writes_are_recent_at_first(ledger: RedisLedger) -> None:

@@ -24,6 +24,14 @@ def test_a_long_name_is_cut_and_ends_as_before() -> None:
     assert outage == Outage("Redis", "OutOfMemory", 1_795_449_364, 123)
 
 
+def test_what_stands_in_a_line_of_its_own_is_its_detail() -> None:
+    text = said(NAME, Outage("PostgreSQL", "LockNotAvailable", 1_795_449_364, 12), 200)
+    assert heard(f"{text}\ngame-a is locked\nfor long !x 1 2", "PostgreSQL") == (
+        NAME,
+        Outage("PostgreSQL", "LockNotAvailable", 1_795_449_364, 12, "game-a is locked\nfor long !x 1 2"),
+    )
+
+
 @given(
     st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=63),
     st.text(st.characters(categories=["L"], max_codepoint=126), max_size=40),

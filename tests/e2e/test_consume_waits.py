@@ -17,15 +17,17 @@ from gmhealth.embedded import EmbeddedServers, embedded_servers
 from tests import incident
 from tests.e2e.conftest import PATIENCE_S, Gmhealth
 from tests.eventually import eventually
-from tests.games import add_game, game
+from tests.games import add_game, games
 from tests.servers import connect_redis
 from tests.streams import append
 
 EVENT = {"game_id": "game-a", "event_type": "container_oom", "occurred_at_ms": "1"}
 
 
-def waits(gmhealth: Gmhealth) -> Any:
-    return json.loads(gmhealth.run("status", "-o", "json").stdout)["waiting"]
+def waits(gmhealth: Gmhealth, detail: str = "") -> Any:
+    """What it waits for, if it says so with this detail: in between it may wait for its own lost session."""
+    found = json.loads(gmhealth.run("status", "-o", "json").stdout)["waiting"]
+    return found if found and detail in found["detail"] else None
 
 
 def is_recent(time: str) -> bool:
@@ -92,20 +94,28 @@ def test_a_redis_that_is_away(over_own: Gmhealth, own: EmbeddedServers) -> None:
 def test_a_postgresql_that_does_not_do_what_it_is_asked(
     gmhealth: Gmhealth, redis_client: redis.Redis, pg: psycopg.Connection, postgres_dsn: str
 ) -> None:
-    add_game(pg)
+    for each in ("game-a", "game-b"):
+        add_game(pg, each)
     consume = gmhealth.start("consume")
     consume.says("consuming  offset=")
-    with psycopg.connect(postgres_dsn) as other:
-        other.execute("SELECT 1 FROM runtime_records FOR UPDATE")
-        append(redis_client, incident.STREAM, EVENT)
-        consume.says("trying again")
-        found = eventually(lambda: waits(gmhealth))
+    with psycopg.connect(postgres_dsn, application_name="psql") as other:
+        other.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-b' FOR UPDATE")
+        for each in ("game-a", "game-b"):
+            append(redis_client, incident.STREAM, {**EVENT, "game_id": each})
+        holder = f"game-b is locked by PostgreSQL session {other.info.backend_pid} (psql, user "
+        consume.says(f'trying again  error="PostgreSQL could not write rows: {holder}')
+        found = eventually(lambda: waits(gmhealth, holder))
         assert (found["server"], found["cause"]) == ("PostgreSQL", "LockNotAvailable")
         assert is_recent(found["since"])
         assert found["worker"].endswith(f":{consume.process.pid}")
+        eventually(lambda: (waits(gmhealth, holder) or found)["tries"] > found["tries"])
+        shown = f"error PostgreSQL could not write rows: {holder}"
+        eventually(lambda: shown in " ".join(gmhealth.run("status").stdout.split()))
     consume.says("going on again")
     eventually(lambda: waits(gmhealth) is None)
-    eventually(lambda: game(pg).engine_health == "oom")  # it may have stood by beside its own lost session first
+    # It may have stood by beside its own lost session first.
+    eventually(lambda: {each.engine_health for each in games(pg).values()} == {"oom"})
+    eventually(lambda: redis_client.xlen("gm:lobby_events") == 2)
 
 
 def test_a_postgresql_that_is_away(

@@ -83,13 +83,14 @@ def test_the_daemon_may_say_on_redis_that_it_waits_for_postgresql_and_a_reader_s
     gmhealth: Gmhealth, reader: Gmhealth, consumed: str, redis_client: redis.Redis, pg: psycopg.Connection
 ) -> None:
     with pg.transaction():
-        pg.execute("LOCK TABLE runtime_records IN SHARE MODE")  # others may read
+        pg.execute("SELECT 1 FROM runtime_records WHERE game_id = 'game-0000' FOR UPDATE")  # others may read
         gmhealth.start("consume").says("consuming  offset=")
         redis_client.xadd(
             incident.STREAM, {"game_id": "game-0000", "event_type": "container_oom", "occurred_at_ms": "1"}
         )
         found = eventually(lambda: json.loads(reader.run("status", "-o", "json").stdout)["waiting"])
     assert (found["server"], found["cause"]) == ("PostgreSQL", "LockNotAvailable")
+    assert f"game-0000 is locked by PostgreSQL session {pg.info.backend_pid} (" in found["detail"]
 
 
 @pytest.mark.parametrize("user", ["gmhealth-consume", "gmhealth-oncall"])

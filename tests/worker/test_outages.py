@@ -66,8 +66,8 @@ def test_each_outage_is_told_to_the_other_server_and_taken_back_at_the_end(
     found = failing([REDIS, REDIS, POSTGRES])
     found.actor.worker.run(Watch(patience=99))
     assert Recovered(3) in found.actor.notices
-    assert found.postgres.what == [*(Outage("Redis", "OOM", SINCE_S, tries) for tries in (1, 2)), None]
-    assert found.redis.what == [Outage("PostgreSQL", "DeadlockDetected", SINCE_S, 3), None]
+    assert found.postgres.what == [*(Outage("Redis", "OOM", SINCE_S, tries, str(REDIS)) for tries in (1, 2)), None]
+    assert found.redis.what == [Outage("PostgreSQL", "DeadlockDetected", SINCE_S, 3, str(POSTGRES)), None]
 
 
 def test_what_is_neither_servers_fault_is_told_to_none(failing: Callable[[list[Unavailable]], Scenario]) -> None:

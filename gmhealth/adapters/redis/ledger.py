@@ -27,6 +27,7 @@ COMMIT_SHA: Final = sha1(COMMIT_SCRIPT.encode(), usedforsecurity=False).hexdiges
 
 SHOWN_FOR_S: Final = 30
 """More than a try and the wait after it can take."""
+LONGEST_DETAIL: Final = 1000
 
 RECENT_MS: Final = 60_000
 """Before the newest write: what a failover may have lost is no older (design 3.4)."""
@@ -114,9 +115,11 @@ class RedisLedger:
     def tell(self, outage: Outage | None) -> None:
         """Set a key that is gone by itself when the worker no longer says so."""
         name = str(self._client.connection_pool.connection_kwargs.get("client_name"))
-        value, seconds = ("", 1) if outage is None else (said(name, outage, 1000), SHOWN_FOR_S)
+        value, seconds = "", 1
+        if outage is not None:
+            value, seconds = f"{said(name, outage, 200)}\n{outage.detail[:LONGEST_DETAIL]}", SHOWN_FOR_S
         with translated(self._client, f"set {self._keys.waiting}"):
-            self._ask("SET", self._keys.waiting, value, "EX", seconds)
+            self._ask("SET", self._keys.waiting, value.encode(errors="backslashreplace"), "EX", seconds)
 
     def outage(self) -> tuple[str, Outage | None]:
         """Who said last that it waits, and for what."""
@@ -124,7 +127,7 @@ class RedisLedger:
             found = self._ask("GET", self._keys.waiting)
         return heard((found or b"").decode(errors="replace"), "PostgreSQL")
 
-    def _ask(self, *command: str | int) -> Any:
+    def _ask(self, *command: bytes | str | int) -> Any:
         return unless_error(*round_trip(self._client, command))
 
     def _run(self, meanwhile: Meanwhile, *arguments: bytes | str | int) -> Any:
