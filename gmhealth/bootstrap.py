@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis.stream import RedisStream
     from gmhealth.embedded import EmbeddedServers
     from gmhealth.settings import Settings
-    from gmhealth.worker.events import Notice, Observer
+    from gmhealth.worker.events import Observer, Report
     from gmhealth.worker.job import Job
     from gmhealth.worker.loop import Worker
     from gmhealth.worker.ports import Ledger, Rows, Stream
@@ -50,17 +50,17 @@ class Parts:
     stream: RedisStream
     ledger: RedisLedger
     rows: PostgresRows
-    look: RedisQueries
+    queries: RedisQueries
     games: PostgresQueries
     reset: RedisReset
     letters: RedisDeadLetters
 
     def let_go(self) -> None:
         """Close the connections, which the next request opens again: servers and proxies end what idles for long."""
-        from gmhealth.adapters.redis.connection import hang_up
+        from gmhealth.adapters.redis.connection import disconnect
 
         self.rows.close()
-        hang_up(self.redis)
+        disconnect(self.redis)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def connected(settings: Settings, where: Servers, role: str) -> Iterator[Parts]:
             stream=RedisStream(client, settings.health_stream, keys),
             ledger=RedisLedger(client, keys, dead_letter_limit=settings.dead_letter_limit),
             rows=rows,
-            look=RedisQueries(client),
+            queries=RedisQueries(client),
             games=PostgresQueries(session, settings.postgres_table),
             reset=RedisReset(client, offset=keys.offset, audit=f"{prefix}offset_audit:health_events"),
             letters=RedisDeadLetters(
@@ -185,9 +185,9 @@ def _tidied(observe: Observer) -> Observer:
     """
     from gmhealth.worker.events import Recovered, Waiting
 
-    def told(notice: Notice, /) -> None:
-        observe(notice)
-        if isinstance(notice, Waiting | Recovered):
+    def told(report: Report, /) -> None:
+        observe(report)
+        if isinstance(report, Waiting | Recovered):
             gc.collect()
 
     return told

@@ -65,7 +65,7 @@ class DryRunRows:
         """Whatever is rehearsed is published by its own events."""
         return []
 
-    def tell(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Nobody looks at a rehearsal."""
 
     def keep_alive(self) -> None:
@@ -108,5 +108,5 @@ class DryRunLedger:
     def note(self, broken: Break, at_ms: int) -> None:
         """A rehearsal does not read on from the offset, and finds no break."""
 
-    def tell(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Nobody looks at a rehearsal."""

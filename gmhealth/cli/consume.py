@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts, Servers
     from gmhealth.embedded import EmbeddedServers
     from gmhealth.observability.lag_watch import Unread
-    from gmhealth.observability.pulse import Pulse
+    from gmhealth.observability.liveness import Liveness
     from gmhealth.settings import Settings
     from gmhealth.worker.events import Observer
     from gmhealth.worker.ports import Stop
@@ -44,7 +44,7 @@ def consume(
 
         gmhealth consume --metrics-addr 9464
 
-    Goes on after the saved offset. SIGTERM or Ctrl-C ends it after the batch in hand; a second one at once. While
+    Goes on after the saved offset. SIGTERM or Ctrl-C ends it after the batch in flight; a second one at once. While
     another `gmhealth consume` is at work this one stands by and takes over when that one ends; with `--once` it
     refuses instead (exit 4), as it does while consumers are paused.
     """
@@ -68,23 +68,23 @@ def consume(
 def _observed(settings: Settings, where: Servers, asked: Stop) -> Iterator[tuple[Observer, Stop]]:
     """Have the log, the service manager and, if they are asked for, the metrics see what the worker does."""
     from gmhealth.observability import together
-    from gmhealth.observability.narrator import narrate
-    from gmhealth.observability.pulse import Pulse
+    from gmhealth.observability.event_log import log_event
+    from gmhealth.observability.liveness import Liveness
     from gmhealth.observability.systemd import AnnouncedStop, Manager, Service
 
-    pulse, manager = Pulse(), Manager(os.environ)
-    service = Service(manager, pulse)
+    liveness, manager = Liveness(), Manager(os.environ)
+    service = Service(manager, liveness)
     try:
-        with _metrics(settings, where, pulse) as metrics:
-            # The pulse first: the others say what it has made of a notice.
+        with _metrics(settings, where, liveness) as metrics:
+            # The liveness first: the others say what it has made of a report.
             told = [service] if manager.listens else []
-            yield together(pulse, narrate, *told, *metrics), AnnouncedStop(asked, service.stopping)
+            yield together(liveness, log_event, *told, *metrics), AnnouncedStop(asked, service.stopping)
     finally:
         manager.close()
 
 
 @contextmanager
-def _metrics(settings: Settings, where: Servers, pulse: Pulse) -> Iterator[list[Observer]]:
+def _metrics(settings: Settings, where: Servers, liveness: Liveness) -> Iterator[list[Observer]]:
     """Serve the metrics, over connections of their own; nothing of it is loaded unless it is asked for."""
     if settings.metrics_addr is None:
         yield []
@@ -96,9 +96,9 @@ def _metrics(settings: Settings, where: Servers, pulse: Pulse) -> Iterator[list[
     from gmhealth.observability.metrics import Metrics
 
     with bootstrap.connected(settings, where, "metrics") as parts:
-        lag = LagWatch(lambda: _unread(parts), lambda: pulse.ready)
+        lag = LagWatch(lambda: _unread(parts), lambda: liveness.ready)
         metrics = Metrics(lag)
-        with listening(settings.metrics_addr, metrics.registry, pulse) as url:
+        with listening(settings.metrics_addr, metrics.registry, liveness) as url:
             log(logging.INFO, "serving metrics", url=url)
             yield [metrics]
 

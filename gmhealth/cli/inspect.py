@@ -39,9 +39,9 @@ def inspect(
     sent none, and the first one in sight may remain unknown.
     """
     with session(ctx, "inspect") as opened:
-        from gmhealth.operations.inspect import inspected, look_back
+        from gmhealth.operations.inspect import inspected, load_history
 
-        history = look_back(opened.parts, checked_game_id(game_id), events, scan)
+        history = load_history(opened.parts, checked_game_id(game_id), events, scan)
         view = inspected(opened, history, events)
         show(view, output, *_parts(opened, view))
         if follow:

@@ -50,8 +50,8 @@ def replay(
     gmhealth replay --from-id 1795449364420-0 --game-id game-andromeda
 
     The range is inclusive and ends, unless told, at the end of the stream as it is now. First it shows what would
-    become of each game; where statuses would change it asks. It needs the writer's lock: beside a live consumer it
-    refuses (exit 4) and shows what does the same live. Ctrl-C ends it after the batch in hand and prints the command
+    become of each game; where statuses would change it asks. It needs the leader lock: beside a live consumer it
+    refuses (exit 4) and shows what does the same live. Ctrl-C ends it after the batch in flight and prints the command
     that goes on.
     """
     with session(ctx, "replay") as opened:
@@ -59,7 +59,7 @@ def replay(
         from gmhealth.operations.replay_range import Ends, resolve
 
         games = frozenset(map(checked_game_id, game_id or ()))
-        wishes = replaying.Wishes(games, health_only, no_publish, rate, yes)
+        wishes = replaying.ReplayOptions(games, health_only, no_publish, rate, yes)
         wanted = resolve(opened, Ends(from_id, from_time, to_id, to_time))
         if not dry_run:
             replaying.refuse_beside_consumer(opened, wanted)

@@ -12,7 +12,7 @@ import typer
 from gmhealth.cli.layout import Facts, Grid, Part, Span
 from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
 from gmhealth.cli.session import session
-from gmhealth.core.health_state import Look
+from gmhealth.core.lag_state import LagSample
 from gmhealth.core.safe import safe
 from gmhealth.errors import Unavailable
 
@@ -28,7 +28,7 @@ IDLE_S: Final = 10.0
 def status(
     ctx: typer.Context,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again; Ctrl-C ends it.")] = False,
-    interval: Annotated[float, typer.Option(min=0.2, max=86_400, help="Seconds between two looks.", metavar="S")] = 2.0,
+    interval: Annotated[float, typer.Option(min=0.2, max=86_400, help="Seconds between two.", metavar="S")] = 2.0,
     games: Annotated[
         int, typer.Option("--games", "-n", min=0, help="List so many games that are not healthy.", metavar="N")
     ] = 10,
@@ -59,11 +59,11 @@ def _draw_on(opened: Session, games: int, interval: float) -> None:
     """Draw the screen again and again. A server that is away for a while is what one watches for: it is shown."""
     from gmhealth.operations.status import status as look
 
-    looks: list[Look] = []
+    samples: list[LagSample] = []
     with live() as draw:
         while True:
             try:
-                draw(*_parts(opened, look(opened, games, looks)))
+                draw(*_parts(opened, look(opened, games, samples)))
             except Unavailable as error:
                 draw(Facts("gmhealth", [("state", "unknown"), ("error", error), ("next", error.hint)]))
             _pause(opened, interval)
@@ -73,10 +73,10 @@ def _print_on(opened: Session, games: int, interval: float, output: Output) -> N
     """Off a terminal: a line a look, without any animation."""
     from gmhealth.operations.status import status as look
 
-    looks: list[Look] = []
+    samples: list[LagSample] = []
     while True:
         try:
-            view = look(opened, games, looks)
+            view = look(opened, games, samples)
             typer.echo(view.as_json() if output is Output.JSON else _line(view))
         except Unavailable as error:
             say(str(error))

@@ -25,7 +25,7 @@ class Outage:
     detail: str = ""
 
 
-def said(name: str, outage: Outage, most: int) -> str:
+def pack_outage(name: str, outage: Outage, most: int) -> str:
     """What the worker called `name` waits for, in at most `most` (from 40) characters, cutting the name first."""
     figures = f" {outage.since_s} {outage.tries}"
     cause = f" !{outage.cause}"[: most - 20 - len(figures)]
@@ -35,8 +35,8 @@ def said(name: str, outage: Outage, most: int) -> str:
     return name + cause + figures
 
 
-def heard(text: str, server: str) -> tuple[str, Outage | None]:
-    """Split what `said` made, perhaps with a detail in a line of its own, into name and outage of `server`.
+def unpack_outage(text: str, server: str) -> tuple[str, Outage | None]:
+    """Split what `pack_outage` made, perhaps with a detail in a line of its own, into name and outage of `server`.
 
     Without an outage `text` is a name.
     """

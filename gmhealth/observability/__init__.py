@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gmhealth.worker.events import Notice, Observer
+from gmhealth.worker.events import Observer, Report
 
 
 def together(*observers: Observer) -> Observer:
-    """Tell each notice to all of `observers`, in their order."""
+    """Tell each report to all of `observers`, in their order."""
 
-    def observe(notice: Notice) -> None:
+    def observe(report: Report) -> None:
         for each in observers:
-            each(notice)
+            each(report)
 
     return observe

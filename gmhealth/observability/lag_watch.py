@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from prometheus_client.core import GaugeMetricFamily
 
 from gmhealth.core.entry import EntryId
-from gmhealth.core.health_state import Health, Look, judge, recent
+from gmhealth.core.lag_state import Health, LagSample, evaluate, recent
 from gmhealth.errors import GmhealthError
 
 EVERY_S: Final = 1.0
@@ -39,7 +39,7 @@ class LagWatch:
     ) -> None:
         self._look, self._consumed, self._clock = look, consumed, clock
         self._lock = Lock()  # two scrapes at once share one look
-        self._looks: list[Look] = []
+        self._samples: list[LagSample] = []
         self._last = Lag(None, None)
         self._asked_at: float | None = None
 
@@ -81,5 +81,5 @@ class LagWatch:
             unread = self._look()
         except GmhealthError:
             return Lag(None, None)
-        self._looks = recent([*self._looks, Look(now, unread.offset, unread.oldest_s, self._consumed())])
-        return Lag(unread, judge(self._looks))
+        self._samples = recent([*self._samples, LagSample(now, unread.offset, unread.oldest_s, self._consumed())])
+        return Lag(unread, evaluate(self._samples))

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, MetricsHandler
 
 from gmhealth.core.host import is_host
 from gmhealth.errors import ConfigError, Unusable
-from gmhealth.observability.pulse import Pulse
+from gmhealth.observability.liveness import Liveness
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -36,11 +36,11 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def listening(address: str, registry: CollectorRegistry, pulse: Pulse) -> Iterator[str]:
+def listening(address: str, registry: CollectorRegistry, liveness: Liveness) -> Iterator[str]:
     """Serve on `address` in a thread until the end; yields the URL. Raises `Unusable` if it cannot be had."""
     host, port = parse_address(address)
     try:
-        server = _Server((host, port), _handler(registry, pulse))
+        server = _Server((host, port), _handler(registry, liveness))
     except (OSError, OverflowError) as error:
         raise Unusable(
             f"metrics cannot be served on {address}: {error}", hint="choose another --metrics-addr"
@@ -65,7 +65,7 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a client that hangs up is no news, and standard error is for log lines."""
 
 
-def _handler(metrics: CollectorRegistry, pulse: Pulse) -> type[MetricsHandler]:
+def _handler(metrics: CollectorRegistry, liveness: Liveness) -> type[MetricsHandler]:
     class Handler(MetricsHandler):
         """Answers GET and HEAD."""
 
@@ -81,9 +81,9 @@ def _handler(metrics: CollectorRegistry, pulse: Pulse) -> type[MetricsHandler]:
                 case "/metrics":
                     super().do_GET()
                 case "/healthz":
-                    self._verdict(pulse.moving)
+                    self._verdict(liveness.moving)
                 case "/readyz":
-                    self._verdict(pulse.ready and pulse.moving and pulse.trouble is None)
+                    self._verdict(liveness.ready and liveness.moving and liveness.trouble is None)
                 case _:
                     self._answer(HTTPStatus.NOT_FOUND, "try /metrics, /healthz or /readyz")
 
@@ -96,7 +96,7 @@ def _handler(metrics: CollectorRegistry, pulse: Pulse) -> type[MetricsHandler]:
                 self.wfile = BytesIO()
 
         def _verdict(self, good: bool) -> None:  # noqa: FBT001  # the one thing it is about
-            line = pulse.line() if pulse.moving else "stalled: the working loop does not come round"
+            line = liveness.line() if liveness.moving else "stalled: the working loop does not come round"
             self._answer(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE, line)
 
         def _answer(self, status: HTTPStatus, line: str) -> None:

@@ -30,18 +30,18 @@ from gmhealth.core.continuity import BREAKS, Break, EntriesLost, StreamReplaced
 from gmhealth.core.events import Reason
 from gmhealth.core.plan import Outcome
 from gmhealth.core.rules import EventType
-from gmhealth.observability.pulse import Role
+from gmhealth.observability.liveness import Role
 from gmhealth.worker.events import (
     Active,
     BatchDone,
     BatchHalved,
     Idle,
-    Notice,
     OffsetMoved,
     OffsetRestored,
     Paused,
     RecordUnreadable,
     Recovered,
+    Report,
     Settled,
     Standby,
     Waiting,
@@ -140,7 +140,7 @@ class Metrics:
         self._rows_repaired = counter(
             "gmhealth_rows_repaired", "Rows that PostgreSQL had lost a write of, as after a failover, written again."
         )
-        self._counted: dict[type[Notice], Counter] = {
+        self._counted: dict[type[Report], Counter] = {
             OffsetMoved: counter("gmhealth_offset_moves", "Times somebody else moved the offset."),
             OffsetRestored: counter(
                 "gmhealth_offset_restores",
@@ -182,13 +182,13 @@ class Metrics:
                 metric.labels(*labels)
         self._is(Role.STARTING)
 
-    def __call__(self, notice: Notice) -> None:
-        """Count what `notice` tells."""
-        match notice:
+    def __call__(self, report: Report) -> None:
+        """Count what `report` tells."""
+        match report:
             case BatchDone():
-                self._batch(notice)
+                self._batch(report)
             case Idle():
-                self._at(notice.offset.ms)
+                self._at(report.offset.ms)
             case Active():
                 self._is(Role.ACTIVE)
             case Standby():
@@ -196,14 +196,14 @@ class Metrics:
             case Paused():
                 self._is(Role.PAUSED)
             case Settled():
-                self._snapshots.labels("repair").inc(notice.published)
-                self._rows_repaired.inc(notice.repaired)
+                self._snapshots.labels("repair").inc(report.published)
+                self._rows_repaired.inc(report.repaired)
             case OffsetMoved() | OffsetRestored() | Waiting() | Recovered():
-                self._counted[type(notice)].inc()
+                self._counted[type(report)].inc()
             case BatchHalved() | RecordUnreadable():
                 pass  # its failed try is counted
             case _:
-                self._broken(notice)
+                self._broken(report)
 
     def _broken(self, broken: Break) -> None:
         self._stream_breaks.labels(broken.kind).inc()

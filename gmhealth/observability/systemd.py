@@ -13,8 +13,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-from gmhealth.observability.pulse import STALL_S, Pulse
-from gmhealth.worker.events import BatchDone, Idle, Notice
+from gmhealth.observability.liveness import STALL_S, Liveness
+from gmhealth.worker.events import BatchDone, Idle, Report
 from gmhealth.worker.ports import Stop
 
 EVERY_S: Final = 1.0
@@ -54,29 +54,29 @@ class Manager:
 
 
 class Service:
-    """Tells `manager` what `pulse` took note of: only the working loop itself can keep the watchdog quiet.
+    """Tells `manager` what `liveness` took note of: only the working loop itself can keep the watchdog quiet.
 
-    READY when `pulse` is ready; until then every notice extends the start by `STALL_S`, so that a start waits for a
-    server as long as it takes, and one that hangs is ended. WATCHDOG with every notice, at most once a second.
+    READY when `liveness` is ready; until then every report extends the start by `STALL_S`, so that a start waits for a
+    server as long as it takes, and one that hangs is ended. WATCHDOG with every report, at most once a second.
     """
 
-    def __init__(self, manager: Manager, pulse: Pulse, *, clock: Callable[[], float] = monotonic) -> None:
-        self._manager, self._pulse, self._clock = manager, pulse, clock
+    def __init__(self, manager: Manager, liveness: Liveness, *, clock: Callable[[], float] = monotonic) -> None:
+        self._manager, self._liveness, self._clock = manager, liveness, clock
         self._told_ready = False
         self._told_at: float | None = None
         self._stopping = False
 
-    def __call__(self, notice: Notice) -> None:
-        """Pass on what `pulse`, which must have seen `notice` before, makes of it."""
+    def __call__(self, report: Report) -> None:
+        """Pass on what `liveness`, which must have seen `report` before, makes of it."""
         now = self._clock()
-        routine = isinstance(notice, BatchDone | Idle) and self._told_ready
+        routine = isinstance(report, BatchDone | Idle) and self._told_ready
         if routine and self._told_at is not None and now - self._told_at < EVERY_S:
             return
         self._told_at = now
         state: dict[str, object] = {"STATUS": self._line(), "WATCHDOG": 1}
         if self._told_ready:
             self._manager.send(**state)
-        elif self._pulse.ready:
+        elif self._liveness.ready:
             self._told_ready = self._manager.send(READY=1, **state)
         else:
             self._manager.send(**state, EXTEND_TIMEOUT_USEC=round(STALL_S * 1_000_000))
@@ -87,7 +87,7 @@ class Service:
         self._manager.send(STOPPING=1, STATUS=self._line())
 
     def _line(self) -> str:
-        return "stopping after the batch in hand" if self._stopping else self._pulse.line()
+        return "stopping after the batch in flight" if self._stopping else self._liveness.line()
 
 
 class AnnouncedStop:

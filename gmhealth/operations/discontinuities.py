@@ -36,7 +36,7 @@ def gap(parts: Parts, saved: Saved, state: StreamState) -> GapView | None:
     if saved.is_first:
         return None
     place = Place(saved.entry_id, saved.entries_read)
-    own = parts.look.forward(parts.keys.source, place.offset.before(), place.offset, page=1)
+    own = parts.queries.forward(parts.keys.source, place.offset.before(), place.offset, page=1)
     broken = examine(place, state, there=next(own, None) is not None)[1]
     if broken is None:
         return None

@@ -61,7 +61,7 @@ def _last_resort(error: GmhealthError) -> str:
 
 def _offset(opened: Session) -> Iterator[CheckView]:
 
-    found, now_s = standing(opened.parts), opened.parts.look.now_ms() / 1000
+    found, now_s = standing(opened.parts), opened.parts.queries.now_ms() / 1000
     length = f"{found.state.length:,} entries"
     none = "nothing was appended yet, or it was deleted"
     yield judged("stream", found.state.exists, length if found.state.exists else "not there", none, bad="warning")
@@ -110,7 +110,7 @@ def _consumer(opened: Session) -> Iterator[CheckView]:
 
 def _redis_clock(opened: Session) -> Iterator[CheckView]:
     here = time.time()
-    yield _clock("Redis", opened.parts.look.now_ms() / 1000 - here)
+    yield _clock("Redis", opened.parts.queries.now_ms() / 1000 - here)
 
 
 def _postgres_clock(opened: Session) -> Iterator[CheckView]:

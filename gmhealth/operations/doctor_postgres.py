@@ -41,9 +41,9 @@ def postgres_server(opened: Session) -> Iterator[CheckView]:
 
 
 def postgres_session(opened: Session) -> Iterator[CheckView]:
-    """Whether a session is ours alone, which the writer's lock rests on."""
+    """Whether a session is ours alone, which the leader lock rests on."""
     shared = opened.parts.games.shares_sessions()
-    hint = "the writer's lock needs a direct connection, or a pooler in session mode"
+    hint = "the leader lock needs a direct connection, or a pooler in session mode"
     yield judged("PostgreSQL session", not shared, "shared with others by a pooler" if shared else "our own", hint)
 
 

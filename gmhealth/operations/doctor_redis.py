@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def redis_server(opened: Session) -> Iterator[CheckView]:
     """Its version and the settings that decide what survives."""
-    look = opened.parts.look
+    look = opened.parts.queries
     info = look.info("server")
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version", info.get("redis_version", "?")))
@@ -49,14 +49,14 @@ def redis_keys(opened: Session) -> Iterator[CheckView]:
         keys.pause: "string",
     }
     for key, kind in wanted.items():
-        found = opened.parts.look.kind(key)
+        found = opened.parts.queries.kind(key)
         hint = f"it must be a {kind}: check the names of the streams and GMHEALTH_KEY_PREFIX"
         yield judged(f"key {key}", found in (kind, "none"), found, hint)
 
 
 def redis_permissions(opened: Session) -> Iterator[CheckView]:
     """What this connection's user may do, asked without doing it."""
-    refused = opened.parts.look.refused(opened.parts.keys)
+    refused = opened.parts.queries.refused(opened.parts.keys)
     if refused is None:
         yield CheckView(name="Redis permissions", result="warning", found="this server cannot tell (before 7.0)")
         return

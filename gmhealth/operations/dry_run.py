@@ -13,7 +13,7 @@ from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.plan import Outcome, Row
 from gmhealth.operations.models import GamePlanView
 from gmhealth.operations.session import Count, no_count
-from gmhealth.worker.events import BatchDone, Notice
+from gmhealth.worker.events import BatchDone, Report
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Stop
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Rehearsal:
+class DryRun:
     """What a range would do; `on` hears of each batch's entries."""
 
     rows: DryRunRows
@@ -32,13 +32,13 @@ class Rehearsal:
     unknown_games: set[str] = field(default_factory=set)
     ledger: DryRunLedger = field(default_factory=DryRunLedger)
 
-    def __call__(self, notice: Notice) -> None:
+    def __call__(self, report: Report) -> None:
         """Count what a batch did."""
-        if isinstance(notice, BatchDone):
-            self.entries += notice.entries
-            self.on(notice.entries)
-            self.invalid += len(notice.invalid)
-            self.unknown_games |= {step.event.game_id for step in notice.plan.steps if step.outcome is Outcome.NO_ROW}
+        if isinstance(report, BatchDone):
+            self.entries += report.entries
+            self.on(report.entries)
+            self.invalid += len(report.invalid)
+            self.unknown_games |= {step.event.game_id for step in report.plan.steps if step.outcome is Outcome.NO_ROW}
 
     @property
     def touched(self) -> list[str]:
@@ -70,10 +70,10 @@ def game_plan(game_id: str, before: Row, after: Row, snapshots: int) -> GamePlan
     )
 
 
-def rehearse(parts: Parts, job: Job, stop: Stop, on: Count = no_count) -> Rehearsal:
+def dry_run(parts: Parts, job: Job, stop: Stop, on: Count = no_count) -> DryRun:
     """Run `job` (bounded, with a start) over the rows as they are, writing nothing."""
 
-    found = Rehearsal(DryRunRows(parts.rows), on)
+    found = DryRun(DryRunRows(parts.rows), on)
     try:
         bootstrap.rehearsal(parts, found.rows, found.ledger, job, found).run(stop)
     finally:
@@ -88,7 +88,7 @@ def games_after(parts: Parts, last: EntryId, games: Iterable[str]) -> list[str]:
     """
     wanted = set(games)
     found: set[str] = set()
-    for entry in parts.look.forward(parts.keys.source, last, parts.ledger.found().entry_id):
+    for entry in parts.queries.forward(parts.keys.source, last, parts.ledger.found().entry_id):
         if found == wanted:
             break
         event = decode(entry)

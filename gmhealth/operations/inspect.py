@@ -53,13 +53,13 @@ class History:
         return [_view(item, each, self.offset) for item, each in zip(self.events, told, strict=True)]
 
 
-def look_back(parts: Parts, game_id: str, wanted: int, scan: int) -> History:
+def load_history(parts: Parts, game_id: str, wanted: int, scan: int) -> History:
     """Look from the end of both streams for events and snapshots of `game_id`, through at most `scan` entries."""
     state, offset = parts.stream.state(), parts.ledger.saved().entry_id
     seen = {stream: _last(parts, stream) for stream in (parts.keys.source, parts.keys.snapshots)}
     events: list[tuple[Entry, HealthEvent]] = []
     scanned = 0
-    for entry in parts.look.backward(parts.keys.source, scan, seen[parts.keys.source]):
+    for entry in parts.queries.backward(parts.keys.source, scan, seen[parts.keys.source]):
         scanned += 1
         event = decode(entry)
         if isinstance(event, HealthEvent) and event.game_id == game_id:
@@ -67,7 +67,7 @@ def look_back(parts: Parts, game_id: str, wanted: int, scan: int) -> History:
             # All that is unread, even if it is more than wanted: what one would do rests on those before it.
             if len(events) >= wanted and _id(entry) <= offset:
                 break
-    entries = parts.look.backward(parts.keys.snapshots, scan, seen[parts.keys.snapshots])
+    entries = parts.queries.backward(parts.keys.snapshots, scan, seen[parts.keys.snapshots])
     snapshots, newest = _snapshots(entries, game_id, oldest=events[-1][1].occurred_at_ms if events else None)
     return History(
         game_id=game_id,
@@ -127,7 +127,7 @@ def watch(parts: Parts, history: History) -> Iterator[EventView | SnapshotView]:
     """Yield the game's events and snapshots after those that `history` has seen, as they come, for ever."""
     source, after = parts.keys.source, dict(history.seen)
     while True:
-        for name, entries in parts.look.wait_for(after, BLOCK_MS).items():
+        for name, entries in parts.queries.wait_for(after, BLOCK_MS).items():
             after[name] = _id(entries[-1])
             for entry in entries:
                 yield from _of_game(entry, history.game_id, is_event=name == source)
@@ -164,7 +164,7 @@ def _id(entry: Entry) -> EntryId:
 
 
 def _last(parts: Parts, stream: str) -> EntryId:
-    newest = next(parts.look.backward(stream, 1), None)
+    newest = next(parts.queries.backward(stream, 1), None)
     return START if newest is None else _id(newest)
 
 

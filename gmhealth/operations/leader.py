@@ -1,4 +1,4 @@
-"""Who holds the writer's lock: the live consumer, or a replay, which follows no offset (design 3.4)."""
+"""Who holds the leader lock: the live consumer, or a replay, which follows no offset (design 3.4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from gmhealth.bootstrap import Parts
 
 REPLAY: Final = "gmhealth re"
-"""How the name of a replay's session begins, as far as an outage leaves room for it (`core.outage.said`)."""
+"""How the name of a replay's session begins, as far as an outage leaves room for it (`core.outage.pack_outage`)."""
 
 
 class Holder(NamedTuple):
@@ -32,4 +32,4 @@ def consumer_text(consumer: str | None, replay: str | None) -> str:
     """Name the consumer, or say why there is none."""
     if consumer is not None:
         return consumer
-    return f"none: a replay holds the writer's lock, {replay}" if replay else "none: nobody holds the writer's lock"
+    return f"none: a replay holds the leader lock, {replay}" if replay else "none: nobody holds the leader lock"

@@ -205,7 +205,7 @@ class WaitingView(View):
 class StatusView(View):
     """`gmhealth status`. `state` is ok, behind or stopped; with --watch also stalled or rewound.
 
-    Who holds the writer's lock is the `consumer` or a `replay`, beside which nobody consumes.
+    Who holds the leader lock is the `consumer` or a `replay`, beside which nobody consumes.
     """
 
     target: TargetView

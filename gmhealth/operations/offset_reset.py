@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gmhealth.core.lag import Lag
 from gmhealth.core.safe import safe
 from gmhealth.errors import GmhealthError, Refused
-from gmhealth.operations.dry_run import rehearse
+from gmhealth.operations.dry_run import dry_run
 from gmhealth.operations.leader import holder
 from gmhealth.operations.models import EntryView, GamePlanView, ResetView
 from gmhealth.operations.offset_apply import apply, then
@@ -27,7 +27,7 @@ FOLLOWS_WITHIN_S: Final = 3.0
 TRIES: Final = 20
 
 
-LIES: Final = {
+RELATIONS: Final = {
     "back": "lies after",
     "forward": "lies before",
     "nowhere": "is already",
@@ -100,7 +100,7 @@ def _status_changes(opened: Session, target: Target, state: StreamState, entries
     """Which statuses a re-run would change, by running it without effects (I10)."""
     job = Job(start=target.offset.after(), until=state.last_generated, batch_size=opened.settings.batch_size, tries=3)
     with opened.progress("planning", entries) as (stop, count):
-        found = rehearse(opened.parts, job, stop, count)
+        found = dry_run(opened.parts, job, stop, count)
         if stop.is_set():
             raise KeyboardInterrupt
     return found.status_changes()
@@ -161,7 +161,7 @@ def _target_by_now(opened: Session, saved: Saved, target: Target, view: ResetVie
         target = target._replace(offset=opened.parts.stream.state().last_generated)
         if _direction(saved, target) in (view.direction, "nowhere"):
             return target
-    lies = LIES[_direction(saved, target)]
+    lies = RELATIONS[_direction(saved, target)]
     raise Refused(
         f"the offset has moved to {_text(saved)} since it was shown, which {lies} {target.offset}; nothing was changed",
         hint="run it again to see what it would do now",

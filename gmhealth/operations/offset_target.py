@@ -42,7 +42,7 @@ def resolve(opened: Session, saved: Saved, state: StreamState, how: str, wish: s
             f"there is no stream {opened.settings.health_stream} on {opened.target.redis}",
             hint="check GMHEALTH_HEALTH_STREAM; `gmhealth doctor` looks at all keys",
         )
-    return WAYS[how](Place(opened, saved, state, opened.parts.look.now_ms()), wish)
+    return WAYS[how](Place(opened, saved, state, opened.parts.queries.now_ms()), wish)
 
 
 def _to_start(_place: Place, _wish: str) -> Target:
@@ -87,7 +87,7 @@ def _just_before(place: Place, start: EntryId, note: str) -> Target:
 
 def _by(place: Place, wish: str) -> Target:
     """Go so many entries on or back from the saved offset; stops at either end, and says so."""
-    look, stream = place.opened.parts.look, place.opened.settings.health_stream
+    look, stream = place.opened.parts.queries, place.opened.settings.health_stream
     if not place.saved.is_readable:
         raise Refused(
             "--by counts from the saved offset, which is no entry ID; nothing was changed",

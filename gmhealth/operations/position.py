@@ -47,7 +47,7 @@ def lag_after(parts: Parts, offset: EntryId, state: StreamState, entries_read: i
     known = known_lag(offset, state, entries_read)
     if known is not None:
         return known
-    counted = parts.look.count_after(parts.keys.source, offset, COUNTED)
+    counted = parts.queries.count_after(parts.keys.source, offset, COUNTED)
     return Lag(counted, exact=True) if counted < COUNTED else estimated_lag(offset, state, counted)
 
 
@@ -56,11 +56,11 @@ def _lag(parts: Parts, saved: Saved, state: StreamState, broken: GapView | None)
         return LagView(entries=None, exact=False, seconds=0)
     offset = saved.entry_id
     lag = lag_after(parts, offset, state, saved.entries_read if broken is None else None)
-    oldest = next(iter(parts.look.forward(parts.keys.source, offset, page=1)), None) if lag.entries else None
+    oldest = next(iter(parts.queries.forward(parts.keys.source, offset, page=1)), None) if lag.entries else None
     if oldest is None:
         return LagView(entries=0, exact=True, seconds=0)
     unread = EntryId.parse(oldest[0]) or offset
-    return LagView(entries=lag.entries, exact=lag.exact, seconds=max(0, parts.look.now_ms() - unread.ms) / 1000)
+    return LagView(entries=lag.entries, exact=lag.exact, seconds=max(0, parts.queries.now_ms() - unread.ms) / 1000)
 
 
 def lag_text(lag: LagView) -> str:
@@ -76,7 +76,7 @@ def last_before(parts: Parts, start: EntryId) -> EntryId:
     """The last entry before `start` that is left: from this offset on, reading goes on at `start`."""
     if start <= START:
         return START
-    previous = next(parts.look.backward(parts.keys.source, 1, start.before()), None)
+    previous = next(parts.queries.backward(parts.keys.source, 1, start.before()), None)
     return START if previous is None else EntryId.parse(previous[0]) or START
 
 

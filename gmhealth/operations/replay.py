@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gmhealth import bootstrap
 from gmhealth.errors import GmhealthError, Refused
-from gmhealth.observability.narrator import narrate_trouble
-from gmhealth.operations.dry_run import games_after, rehearse
+from gmhealth.observability.event_log import log_trouble
+from gmhealth.operations.dry_run import dry_run, games_after
 from gmhealth.operations.leader import holder
 from gmhealth.operations.models import ReplayView
 from gmhealth.operations.position import last_before
 from gmhealth.operations.session import Count, Session, no_count
-from gmhealth.worker.events import BatchDone, Notice
+from gmhealth.worker.events import BatchDone, Report
 from gmhealth.worker.job import Job
 
 if TYPE_CHECKING:
@@ -29,24 +29,24 @@ TRIES: Final = 8
 class Counted:
     """An observer that adds up batches and hands everything else on."""
 
-    others: Callable[[Notice], None]
+    others: Callable[[Report], None]
     on: Count = no_count
     entries: int = 0
     snapshots: int = 0
     last: EntryId | None = None
 
-    def __call__(self, notice: Notice) -> None:
+    def __call__(self, report: Report) -> None:
         """Add a batch up."""
-        if not isinstance(notice, BatchDone):
-            self.others(notice)
+        if not isinstance(report, BatchDone):
+            self.others(report)
             return
-        self.entries += notice.entries
-        self.snapshots += len(notice.plan.snapshots)
-        self.last = notice.last
-        self.on(notice.entries)
+        self.entries += report.entries
+        self.snapshots += len(report.plan.snapshots)
+        self.last = report.last
+        self.on(report.entries)
 
 
-class Wishes(NamedTuple):
+class ReplayOptions(NamedTuple):
     """How a range is to be run."""
 
     game_ids: frozenset[str]
@@ -79,16 +79,16 @@ class Wishes(NamedTuple):
 
 
 def refuse_beside_consumer(opened: Session, wanted: Range) -> None:
-    """Refuse while somebody holds the writer's lock; tell which reset has a live consumer run the range."""
+    """Refuse while somebody holds the leader lock; tell which reset has a live consumer run the range."""
     held = holder(opened.parts)
     if held.replay is not None:
         raise Refused(
-            f"another replay holds the writer's lock: {held.replay}; nothing was changed",
+            f"another replay holds the leader lock: {held.replay}; nothing was changed",
             hint="wait for its end, or stop it",
         )
     if held.consumer is not None:
         raise Refused(
-            f"a live consumer holds the writer's lock: {held.consumer}; nothing was changed",
+            f"a live consumer holds the leader lock: {held.consumer}; nothing was changed",
             hint=f"to have it run the range itself: {_reset(opened, wanted)}",
         )
 
@@ -110,7 +110,7 @@ def _reset(opened: Session, wanted: Range) -> str:
 def plan(opened: Session, wanted: Range, job: Job) -> ReplayView:
     """Rehearse the range over the rows as they are, and look what comes after it. Writes nothing."""
     with opened.progress("planning", wanted.entries) as (stop, count):
-        found = rehearse(opened.parts, replace(job, rate=None), stop, count)
+        found = dry_run(opened.parts, replace(job, rate=None), stop, count)
         if stop.is_set():
             raise KeyboardInterrupt
     return ReplayView(
@@ -129,9 +129,9 @@ def plan(opened: Session, wanted: Range, job: Job) -> ReplayView:
     )
 
 
-def run(opened: Session, view: ReplayView, job: Job, wishes: Wishes) -> ReplayView:
+def run(opened: Session, view: ReplayView, job: Job, wishes: ReplayOptions) -> ReplayView:
     """Run it for good. What stops it half-way says with which command to go on."""
-    done = Counted(narrate_trouble)
+    done = Counted(log_trouble)
 
     def resume() -> str:
         first = view.first if done.last is None else str(done.last.after())

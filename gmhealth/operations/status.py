@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gmhealth.core.entry import EntryId
-from gmhealth.core.health_state import Look, judge, recent
+from gmhealth.core.lag_state import LagSample, evaluate, recent
 from gmhealth.errors import Unavailable
 from gmhealth.operations.leader import holder
 from gmhealth.operations.models import RowView, StatusView
@@ -31,13 +31,13 @@ def status_or_who_waits(opened: Session, games: int) -> StatusView:
         raise
 
 
-def status(opened: Session, games: int, looks: list[Look]) -> StatusView:
-    """Look once more; `looks` are those before, and get this one."""
+def status(opened: Session, games: int, samples: list[LagSample]) -> StatusView:
+    """Look once more; `samples` are those before, and get this one."""
 
     parts = opened.parts
-    found, now_ms = standing(parts), parts.look.now_ms()
+    found, now_ms = standing(parts), parts.queries.now_ms()
     minute_ago = EntryId(max(0, now_ms - 60_000), 0)
-    per_minute = parts.look.count_after(opened.settings.health_stream, minute_ago, COUNTED)
+    per_minute = parts.queries.count_after(opened.settings.health_stream, minute_ago, COUNTED)
     by_status, by_summary = Counter[str](), Counter[str]()
     with parts.games.held():
         counts = parts.games.counts()
@@ -49,11 +49,11 @@ def status(opened: Session, games: int, looks: list[Look]) -> StatusView:
     for (status_name, summary), count in counts.items():
         by_status[status_name] += count
         by_summary[summary or "(never reported)"] += count
-    looks.append(Look(time.monotonic(), found.saved.entry_id, found.lag.seconds, held.consumer is not None))
-    looks[:] = recent(looks)
+    samples.append(LagSample(time.monotonic(), found.saved.entry_id, found.lag.seconds, held.consumer is not None))
+    samples[:] = recent(samples)
     return StatusView(
         target=opened.target,
-        state=judge(looks).value,
+        state=evaluate(samples).value,
         consumer=held.consumer,
         replay=held.replay,
         waiting=waits,

@@ -71,14 +71,14 @@ class Trace:
         stream = self.parts.keys.snapshots
         if self.snapshot is not None:
             return
-        for entry in self.parts.look.wait_for({stream: self._snapshots_from}, block_ms).get(stream, ()):
+        for entry in self.parts.queries.wait_for({stream: self._snapshots_from}, block_ms).get(stream, ()):
             self._snapshots_from = EntryId.parse(entry[0]) or self._snapshots_from
             found = snapshot_view(entry)
             if found is not None and _game(entry) == self.game_id:
                 self.snapshot, self.snapshot_ms = found, self._passed()
 
     def _last_snapshot_id(self) -> EntryId:
-        newest = next(self.parts.look.backward(self.parts.keys.snapshots, 1), None)
+        newest = next(self.parts.queries.backward(self.parts.keys.snapshots, 1), None)
         return START if newest is None else EntryId.parse(newest[0]) or START
 
 

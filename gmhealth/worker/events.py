@@ -132,12 +132,12 @@ def _printable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The worker holds the writer's lock and goes on after `offset`."""
+    """The worker holds the leader lock and goes on after `offset`."""
 
     offset: EntryId
 
 
-Notice = (
+Report = (
     BatchDone
     | BatchHalved
     | Idle
@@ -157,5 +157,5 @@ Notice = (
 class Observer(Protocol):
     """Is told what the worker did: logs, metrics, progress bars."""
 
-    def __call__(self, notice: Notice, /) -> None:
+    def __call__(self, report: Report, /) -> None:
         """Take note. Must not raise and must not block: the worker waits for it."""

@@ -122,7 +122,7 @@ class Worker:
 
     def _stand_by(self, holder: str | None, saved: Saved | None) -> None:
         if self._job.until is not None:
-            held = f"another gmhealth holds the writer's lock: {holder or 'it did not say which'}"
+            held = f"another gmhealth holds the leader lock: {holder or 'it did not say which'}"
             if self._state is not Stage.STARTING:  # perhaps our own lost session has it, for some seconds more
                 raise Unavailable(held)
             raise Refused(held, hint="wait for it to end, or stop it; `gmhealth status` shows it")

@@ -47,7 +47,7 @@ class Outages:
         if error.server:
             other = self._told[error.server] = self._other[error.server]
             with suppress(GmhealthError):
-                other.tell(Outage(error.server, error.cause, self._since_s, self._failures, str(error)))
+                other.show_outage(Outage(error.server, error.cause, self._since_s, self._failures, str(error)))
         return delay
 
     def over(self) -> None:
@@ -58,4 +58,4 @@ class Outages:
         self._failures, told, self._told = 0, self._told, {}
         for each in told.values():
             with suppress(GmhealthError):
-                each.tell(None)
+                each.show_outage(None)

@@ -137,7 +137,7 @@ class Ledger(Protocol):
     def note(self, broken: Break, at_ms: int) -> None:
         """Keep `broken` for those who look later, with the time it was first seen. May be repeated."""
 
-    def tell(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Show those who look here what this worker waits for elsewhere; None: nothing any more."""
 
 
@@ -203,7 +203,7 @@ class Rows(Protocol):
         `after`: the last row of the page before.
         """
 
-    def tell(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Show those who look here what this worker waits for elsewhere; None: nothing any more."""
 
     def keep_alive(self) -> None:

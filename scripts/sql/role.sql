@@ -9,7 +9,7 @@
 --   CREATE ROLE ada LOGIN IN ROLE gmhealth_read;               status, inspect, doctor and every --dry-run
 --   \password gmhealth
 --
--- The table may have another name or schema (GMHEALTH_POSTGRES_TABLE): change it in all places below. The writer's lock
+-- The table may have another name or schema (GMHEALTH_POSTGRES_TABLE): change it in all places below. The leader lock
 -- is an advisory lock, which needs no grant. gmhealth never creates, alters, inserts or deletes anything.
 
 DO $$

@@ -191,7 +191,7 @@ def backend_terminated(lane: Lane, _size: float) -> Course:
 
 
 def lock_lost(lane: Lane, size: float) -> Course:
-    """The session is ended, and somebody else has the writer's lock by the time the consumer comes back."""
+    """The session is ended, and somebody else has the leader lock by the time the consumer comes back."""
     with lane.lock_taken():
         yield PASS
         lane.pause(0.1 + 0.8 * size)
@@ -343,7 +343,7 @@ KINDS: Final = [
     Kind("all killed", all_killed, survived=False),
     Kind("backend killed", backend_killed),
     Kind("backend terminated", backend_terminated),
-    Kind("writer's lock lost", lock_lost),
+    Kind("leader lock lost", lock_lost),
     Kind("row locked", row_locked, ("write",), UNSENT, 1),
     Kind("deadlock", deadlocked, ("write",), UNSENT, 2),
     Kind("offset reset back", reset_back),

@@ -13,7 +13,7 @@ from gmhealth import bootstrap
 from gmhealth.adapters.postgres import connection as postgres_connection
 from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.cli.signals import stop_on_signals
-from gmhealth.observability.narrator import narrate
+from gmhealth.observability.event_log import log_event
 from gmhealth.settings import load_settings
 from gmhealth.worker.job import Job
 
@@ -29,7 +29,7 @@ def main() -> None:
     ):
         rows = PostgresRows(session, table="runtime_records", lock_name="a lock of its own")
         try:
-            bootstrap.worker(replace(parts, rows=rows), Job(batch_size=3), narrate).run(stop)
+            bootstrap.worker(replace(parts, rows=rows), Job(batch_size=3), log_event).run(stop)
         finally:
             rows.close()
 

@@ -103,12 +103,12 @@ class Site:
                 cursor = self._session.execute(statement, parameters or None)
                 return (cursor.fetchall() if cursor.description else [],)
             except psycopg.OperationalError:
-                self.hang_up()
+                self.disconnect()
                 return None
 
         return until(answer, f"PostgreSQL does not answer {statement}")[0]
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Close the harness's session."""
         if self._session is not None:
             self._session.close()
@@ -152,7 +152,7 @@ def site(directory: Path) -> Iterator[Site]:
         postgres.provide_database()
         client = redis.Redis.from_url(valkey.url, protocol=2, socket_timeout=10, retry=Retry(NoBackoff(), 0))
         found = Site(directory, valkey, postgres, stack.enter_context(client))
-        stack.callback(found.hang_up)
+        stack.callback(found.disconnect)
         with client.pipeline(transaction=False) as pipeline:
             for _ in range(FILLER):  # so that there is something to load
                 pipeline.incr("filler")

@@ -28,7 +28,7 @@ class Run(Protocol):
     def __call__(self, *words: str, code: int = 0, columns: int | None = None) -> Result: ...
 
 
-# A backend ends a moment after its client: a writer's lock that it still had would turn the next command away.
+# A backend ends a moment after its client: a leader lock that it still had would turn the next command away.
 OWN_SESSIONS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE %s"
 
 

@@ -85,8 +85,8 @@ def test_a_table_shows_them_as_text(run: Run, world: str, name: str, columns: in
 def test_a_table_of_them_keeps_its_width(run: Run, world: str, name: str, columns: int) -> None:
     words = [world if word == "LETTER" else word for word in COMMANDS[name]]
     lines = run(*words, columns=columns).output.splitlines()
-    notices = ("next: ", "undo: ", "part of the range may be gone: ")  # two to paste, one of an old Redis
-    assert [line for line in lines if len(line) > columns and not line.startswith(notices)] == []
+    reports = ("next: ", "undo: ", "part of the range may be gone: ")  # two to paste, one of an old Redis
+    assert [line for line in lines if len(line) > columns and not line.startswith(reports)] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

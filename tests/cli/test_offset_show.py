@@ -29,7 +29,7 @@ def test_it_names_what_it_looked_at_and_never_a_secret(
     monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", environ["GMHEALTH_POSTGRES_DSN"] + " password=s3cr3t")
     result = run("offset", "show")
     assert f"database {redis_client.client_info()['db']}" in result.stdout
-    for words in (STREAM, OFFSET, "none saved: consume starts at the beginning", "nobody holds the writer's lock"):
+    for words in (STREAM, OFFSET, "none saved: consume starts at the beginning", "nobody holds the leader lock"):
         assert words in result.stdout
     assert "s3cr3t" not in result.output
 

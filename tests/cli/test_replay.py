@@ -261,7 +261,7 @@ def test_a_dry_run_needs_no_lock_and_says_what_comes_next(
 @pytest.mark.usefixtures("replaying")
 def test_beside_another_replay_it_refuses_and_shows_no_reset_that_would_have_it_run_the_range(run: Run) -> None:
     told = run("replay", "--from-id", "0-1", "--yes", code=4).stderr
-    assert "another replay holds the writer's lock: gmhealth replay " in told
+    assert "another replay holds the leader lock: gmhealth replay " in told
     assert "nothing was changed" in told
     assert "wait for its end, or stop it" in told
     told += run("replay", "--from-id", "0-1", "--dry-run").stdout
@@ -282,7 +282,7 @@ def test_a_session_that_ended_while_a_long_plan_was_made_does_no_harm(
     """The server ends sessions that idle for seconds, and a plan reads on when it knows every game."""
     from gmhealth.operations import dry_run as rehearsal
 
-    def ended(*arguments: Any) -> rehearsal.Rehearsal:
+    def ended(*arguments: Any) -> rehearsal.DryRun:
         found = plan(*arguments)
         pg.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -290,9 +290,9 @@ def test_a_session_that_ended_while_a_long_plan_was_made_does_no_harm(
         )
         return found
 
-    plan = rehearsal.rehearse
+    plan = rehearsal.dry_run
     redis_client.set(OFFSET, "5000-0")
     for module in ("replay", "offset_reset"):
-        monkeypatch.setattr(f"gmhealth.operations.{module}.rehearse", ended)
+        monkeypatch.setattr(f"gmhealth.operations.{module}.dry_run", ended)
     run(*words, "--dry-run")
     run(*words, "--yes")

@@ -113,22 +113,22 @@ def test_a_game_id_in_the_command_that_goes_on_is_quoted(
 def test_interrupted_while_it_plans_it_has_written_nothing(
     run: Run, redis_client: redis.Redis, pg: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gmhealth.operations.dry_run import Rehearsal
+    from gmhealth.operations.dry_run import DryRun
     from tests.cli.world import dump
 
     add_game(pg)
     for _ in range(3):
         append(redis_client, event("game-a", "container_oom"))
     before = dump(redis_client, pg)
-    counted = Rehearsal.__call__
+    counted = DryRun.__call__
 
-    def interrupt(self: Rehearsal, notice: object) -> None:
+    def interrupt(self: DryRun, report: object) -> None:
         before_batch = self.entries
-        counted(self, notice)  # type: ignore[arg-type]  # handed on as it came
+        counted(self, report)  # type: ignore[arg-type]  # handed on as it came
         if before_batch == 0 and self.entries:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setenv("GMHEALTH_BATCH_SIZE", "1")
-    monkeypatch.setattr(Rehearsal, "__call__", interrupt)
+    monkeypatch.setattr(DryRun, "__call__", interrupt)
     run("replay", "--from-id", "0-1", "--yes", code=130)
     assert dump(redis_client, pg) == before

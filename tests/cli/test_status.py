@@ -27,7 +27,7 @@ def test_without_a_consumer_it_is_stopped_and_says_how_to_start(
 ) -> None:
     assert run_json("status")["state"] == "stopped"
     text = run("status").stdout
-    assert "none: nobody holds the writer's lock" in text
+    assert "none: nobody holds the leader lock" in text
     assert "next: gmhealth consume" in text
 
 
@@ -89,13 +89,13 @@ def test_a_replay_that_is_running_is_no_consumer(run: Run, run_json: Callable[..
     view = run_json("status")
     assert (view["state"], view["consumer"], view["replay"].split()[:2]) == ("stopped", None, ["gmhealth", "replay"])
     shown = run("status").stdout
-    assert "none: a replay holds the writer's lock, gmhealth replay " in shown
+    assert "none: a replay holds the leader lock, gmhealth replay " in shown
     assert "next: gmhealth consume" in shown
-    assert "none: a replay holds the writer's lock, gmhealth replay " in run("offset", "show").stdout
+    assert "none: a replay holds the leader lock, gmhealth replay " in run("offset", "show").stdout
     assert run_json("offset", "show")["consumer"] is None
     checks = {check["name"]: check for check in run_json("doctor")["checks"]}
     assert checks["consumer"]["result"] == "warning"
-    assert "none: a replay holds the writer's lock, gmhealth replay " in checks["consumer"]["found"]
+    assert "none: a replay holds the leader lock, gmhealth replay " in checks["consumer"]["found"]
 
 
 def test_games_are_counted_and_those_that_want_a_look_come_first(

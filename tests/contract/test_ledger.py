@@ -469,7 +469,7 @@ def test_a_user_who_may_not_trim_commits_all_the_same(own_servers: EmbeddedServe
 def test_an_outage_is_read_as_it_was_shown_with_a_detail_of_a_bounded_length(ledger: RedisLedger) -> None:
     """A server's text may hold bytes that are no UTF-8, as of a path."""
     shown = Outage("PostgreSQL", "Connection", 1_795_449_364, 12, "no \udcff\n" + "x" * 5000)
-    ledger.tell(shown)
+    ledger.show_outage(shown)
     _, found = ledger.outage()
     assert found is not None
     assert replace(found, detail=shown.detail) == shown

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from gmhealth import bootstrap
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.settings import Settings
-from gmhealth.worker.events import Notice
+from gmhealth.worker.events import Report
 from gmhealth.worker.job import Job
 from tests import incident
 
@@ -30,7 +30,7 @@ def breaks(fields: dict[str, str]) -> bool:
     return not jsonschema.Draft202012Validator(SCHEMA).is_valid(fields)
 
 
-def ignore(_: Notice) -> None:
+def ignore(_: Report) -> None:
     pass
 
 

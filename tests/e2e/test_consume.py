@@ -51,7 +51,7 @@ def test_once_refuses_while_another_consumes_and_names_it(gmhealth: Gmhealth, re
     first.says("consuming  offset=")
     refused = gmhealth.run("consume", "--once")
     assert refused.returncode == 4
-    assert "another gmhealth holds the writer's lock: gmhealth consume " in refused.stderr
+    assert "another gmhealth holds the leader lock: gmhealth consume " in refused.stderr
     assert f":{first.process.pid}, PostgreSQL session " in refused.stderr
     assert redis_client.exists(OFFSET) == 0
 

@@ -1,4 +1,4 @@
-"""Ending `gmhealth consume`: after the batch in hand, with a true offset, and at once if asked twice (I1)."""
+"""Ending `gmhealth consume`: after the batch in flight, with a true offset, and at once if asked twice (I1)."""
 
 from __future__ import annotations
 

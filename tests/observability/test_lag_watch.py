@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gmhealth.core.entry import EntryId
-from gmhealth.core.health_state import Health
+from gmhealth.core.lag_state import Health
 from gmhealth.errors import Unavailable
 from gmhealth.observability.lag_watch import EVERY_S, LagWatch, Unread
 

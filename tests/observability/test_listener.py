@@ -16,8 +16,8 @@ from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError, Unusable
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.listener import listening, parse_address
+from gmhealth.observability.liveness import STALL_S, Liveness
 from gmhealth.observability.metrics import Metrics
-from gmhealth.observability.pulse import STALL_S, Pulse
 from gmhealth.settings import load_settings
 from gmhealth.worker.events import Active, Idle, Paused, Recovered, Standby, Waiting
 
@@ -38,7 +38,7 @@ class Listener(NamedTuple):
     """A listener on a port of its own, and what it judges by."""
 
     port: int
-    pulse: Pulse
+    liveness: Liveness
     clock: Clock
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
@@ -52,10 +52,10 @@ class Listener(NamedTuple):
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     clock = Clock()
-    pulse = Pulse(clock=clock)
+    liveness = Liveness(clock=clock)
     lag = LagWatch(lambda: Unread(OFFSET, 0, 0.0), lambda: True)
-    with listening("127.0.0.1:0", Metrics(lag).registry, pulse) as url:
-        yield Listener(urlsplit(url).port or 0, pulse, clock)
+    with listening("127.0.0.1:0", Metrics(lag).registry, liveness) as url:
+        yield Listener(urlsplit(url).port or 0, liveness, clock)
 
 
 def test_metrics_are_served_as_prometheus_reads_them(listener: Listener) -> None:
@@ -87,36 +87,36 @@ def test_health_is_a_loop_that_moves(listener: Listener) -> None:
     listener.clock.now += STALL_S
     assert listener.ask("/healthz")[0] == 503
     assert listener.ask("/healthz")[2] == "stalled: the working loop does not come round\n"
-    listener.pulse(Idle(OFFSET))
+    listener.liveness(Idle(OFFSET))
     assert listener.ask("/healthz")[0] == 200
 
 
 def test_ready_is_a_worker_that_can_work(listener: Listener) -> None:
     assert listener.ask("/readyz") == (503, "text/plain; charset=utf-8", "starting\n")
-    listener.pulse(Active(OFFSET))
+    listener.liveness(Active(OFFSET))
     assert listener.ask("/readyz")[0] == 200
-    listener.pulse(Waiting("Redis could not read", 1.0, 1))
+    listener.liveness(Waiting("Redis could not read", 1.0, 1))
     assert listener.ask("/readyz")[0] == 503
     assert listener.ask("/healthz")[0] == 200, "waiting is no stall"
-    listener.pulse(Recovered(1))
+    listener.liveness(Recovered(1))
     assert listener.ask("/readyz")[0] == 200
     listener.clock.now += STALL_S
     assert listener.ask("/readyz")[0] == 503
 
 
 def test_a_standby_is_ready(listener: Listener) -> None:
-    listener.pulse(Standby("x"))
+    listener.liveness(Standby("x"))
     assert listener.ask("/readyz")[::2] == (200, "standing by: another gmhealth consumes\n")
 
 
 def test_one_that_is_paused_is_ready_until_a_server_does_not_answer(listener: Listener) -> None:
-    listener.pulse(Paused("anna@host", "a migration", 1_795_449_364_420))
-    listener.pulse(Idle(OFFSET))
+    listener.liveness(Paused("anna@host", "a migration", 1_795_449_364_420))
+    listener.liveness(Idle(OFFSET))
     line = "paused by anna@host until 2026-11-23 15:56:04 UTC (a migration)\n"
     assert listener.ask("/readyz")[::2] == (200, line)
-    listener.pulse(Waiting("Redis could not read", 1.0, 1))
+    listener.liveness(Waiting("Redis could not read", 1.0, 1))
     assert listener.ask("/readyz")[0] == 503
-    listener.pulse(Active(OFFSET))
+    listener.liveness(Active(OFFSET))
     assert listener.ask("/readyz")[2].startswith("consuming")
 
 
@@ -144,13 +144,13 @@ def test_what_is_no_address_is_refused_as_a_setting(text: str) -> None:
 def test_an_address_that_is_taken_is_named() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(Unusable, match=address), listening(address, CollectorRegistry(), Pulse()):
+        with pytest.raises(Unusable, match=address), listening(address, CollectorRegistry(), Liveness()):
             pass
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "host.invalid:9464"])
 def test_an_address_that_cannot_be_is_named(address: str) -> None:
-    with pytest.raises(Unusable, match=address), listening(address, CollectorRegistry(), Pulse()):
+    with pytest.raises(Unusable, match=address), listening(address, CollectorRegistry(), Liveness()):
         pass
 
 
@@ -161,5 +161,5 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(listener: Listener) -> 
 
 @pytest.mark.parametrize("address", ["a..b:9464", "ä..b:9464", f"{'x' * 64}.example:9464"])
 def test_a_host_that_is_no_name_is_a_matter_of_the_settings(address: str) -> None:
-    with pytest.raises(ConfigError, match=address), listening(address, CollectorRegistry(), Pulse()):
+    with pytest.raises(ConfigError, match=address), listening(address, CollectorRegistry(), Liveness()):
         pass

@@ -17,31 +17,31 @@ from gmhealth.observability.metrics import Metrics
 from gmhealth.worker.events import (
     Active,
     Idle,
-    Notice,
     OffsetMoved,
     OffsetRestored,
     Paused,
     Recovered,
+    Report,
     Settled,
     Standby,
     Waiting,
 )
-from tests.observability.notices import LAST, NOW_S, batch, event
+from tests.observability.reports import LAST, NOW_S, batch, event
 
 INVALID = InvalidEntry(b"1-0", Reason.EVENT_TYPE_MISSING, b"game-secret")
 
 
-def served(*notices: Notice) -> CollectorRegistry:
-    """All there is to scrape after `notices`."""
+def served(*reports: Report) -> CollectorRegistry:
+    """All there is to scrape after `reports`."""
     metrics = Metrics(LagWatch(lambda: Unread(LAST, 3, 1.5), lambda: True), clock=lambda: NOW_S)
-    for notice in notices:
-        metrics(notice)
+    for report in reports:
+        metrics(report)
     return metrics.registry
 
 
-def scrape(*notices: Notice) -> dict[str, float]:
+def scrape(*reports: Report) -> dict[str, float]:
     """Samples by name and labels, as they stand on the page."""
-    page = generate_latest(served(*notices)).decode()
+    page = generate_latest(served(*reports)).decode()
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(page)
@@ -129,7 +129,7 @@ def test_a_clock_ahead_of_ours_gives_no_negative_delay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("notice", "series", "value"),
+    ("report", "series", "value"),
     [
         (Waiting("no answer", 1.0, 1), "gmhealth_failed_tries_total", 1),
         (Recovered(3), "gmhealth_reconnects_total", 1),
@@ -152,9 +152,9 @@ def test_a_clock_ahead_of_ours_gives_no_negative_delay() -> None:
         (Paused("x", "", None), "gmhealth_role role=paused", 1),
     ],
 )
-def test_a_notice_is_counted(notice: Notice, series: str, value: float) -> None:
+def test_a_notice_is_counted(report: Report, series: str, value: float) -> None:
     assert scrape()[series] != value
-    assert scrape(notice)[series] == value
+    assert scrape(report)[series] == value
 
 
 def test_the_lag_and_its_word_are_on_the_page() -> None:

@@ -20,8 +20,8 @@ from gmhealth.core.pause import Pause
 from gmhealth.observability import together
 from gmhealth.observability.lag_watch import LagWatch, Unread
 from gmhealth.observability.listener import listening
+from gmhealth.observability.liveness import STALL_S, Liveness
 from gmhealth.observability.metrics import Metrics
-from gmhealth.observability.pulse import STALL_S, Pulse
 from gmhealth.observability.systemd import AnnouncedStop, Manager, Service
 from gmhealth.worker.events import Active, Idle, Observer, Recovered, Standby, Waiting
 from tests.daemon import started
@@ -74,7 +74,7 @@ def test_a_start_and_a_stop(
         assert "READY" not in done
 
         process.send_signal(signal.SIGTERM)
-        assert manager.until("STOPPING", "1")[-1]["STATUS"] == "stopping after the batch in hand"
+        assert manager.until("STOPPING", "1")[-1]["STATUS"] == "stopping after the batch in flight"
         assert process.wait(30) == 0
 
 
@@ -135,7 +135,7 @@ class Told(NamedTuple):
     """An observer that tells `manager`, and what it is made of."""
 
     observe: Observer
-    pulse: Pulse
+    liveness: Liveness
     manager: FakeManager
     clock: Clock
 
@@ -143,20 +143,20 @@ class Told(NamedTuple):
 @pytest.fixture
 def told(manager: FakeManager) -> Iterator[Told]:
     clock = Clock()
-    pulse = Pulse(clock=clock)
+    liveness = Liveness(clock=clock)
     with closing(Manager({"NOTIFY_SOCKET": str(manager.path)})) as sender:
-        yield Told(together(pulse, Service(sender, pulse, clock=clock)), pulse, manager, clock)
+        yield Told(together(liveness, Service(sender, liveness, clock=clock)), liveness, manager, clock)
 
 
 def test_a_loop_that_hangs_keeps_nobody_quiet_whoever_else_asks(told: Told) -> None:
-    observe, pulse, manager, clock = told
-    lag = LagWatch(lambda: Unread(OFFSET, 0, 0.0), lambda: pulse.ready)
-    with listening("127.0.0.1:0", Metrics(lag).registry, pulse) as url:
+    observe, liveness, manager, clock = told
+    lag = LagWatch(lambda: Unread(OFFSET, 0, 0.0), lambda: liveness.ready)
+    with listening("127.0.0.1:0", Metrics(lag).registry, liveness) as url:
         observe(Active(OFFSET))
         observe(Idle(OFFSET))
         assert manager.heard()[-1]["WATCHDOG"] == "1"
 
-        clock.now += STALL_S + 1  # and no notice
+        clock.now += STALL_S + 1  # and no report
         urllib.request.urlopen(url).read()
         with pytest.raises(urllib.error.HTTPError, match="503"):
             urllib.request.urlopen(url.replace("metrics", "healthz"))
@@ -167,14 +167,14 @@ def test_a_loop_that_hangs_keeps_nobody_quiet_whoever_else_asks(told: Told) -> N
 
 
 def test_waiting_for_a_server_is_no_stall(told: Told) -> None:
-    observe, pulse, manager, clock = told
+    observe, liveness, manager, clock = told
     observe(Active(OFFSET))
     manager.heard()
     for attempt in range(3):
         clock.now += 5
         observe(Waiting("Redis could not read", 5.0, attempt))
         assert manager.heard() == [{"STATUS": "waiting: Redis could not read", "WATCHDOG": "1"}]
-    assert pulse.moving
+    assert liveness.moving
     observe(Recovered(3))
     assert manager.heard()[-1]["STATUS"].startswith("consuming")
 
@@ -189,9 +189,9 @@ def test_a_busy_loop_speaks_once_a_second(told: Told) -> None:
 
 
 def test_a_ready_that_could_not_be_sent_is_sent_again(tmp_path: Path) -> None:
-    pulse = Pulse()
+    liveness = Liveness()
     with closing(Manager({"NOTIFY_SOCKET": str(tmp_path / "notify")})) as sender:
-        observe = together(pulse, Service(sender, pulse))
+        observe = together(liveness, Service(sender, liveness))
         observe(Standby("x"))
         with fake_manager(tmp_path) as late:
             observe(Idle(OFFSET))

@@ -15,7 +15,7 @@ import redis
 
 from gmhealth.cli.boundary import INTERRUPTED
 from gmhealth.errors import ConfigError
-from gmhealth.observability.pulse import STALL_S
+from gmhealth.observability.liveness import STALL_S
 from gmhealth.settings import SECRETS
 from tests import incident
 from tests.daemon import run

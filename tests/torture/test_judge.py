@@ -1,4 +1,4 @@
-"""The judge acquits a clean course of events, and notices each thing that can be wrong with one."""
+"""The judge acquits a clean course of events, and reports each thing that can be wrong with one."""
 
 from __future__ import annotations
 

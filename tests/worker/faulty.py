@@ -87,21 +87,21 @@ class Boundaries:
         self.fault, self.visit, self.most = fault, visit, most
         self.names: list[str] = []
 
-    def cross(self, name: str, call: Callable[[], T], hang_up: Callable[[], object]) -> T:
+    def cross(self, name: str, call: Callable[[], T], disconnect: Callable[[], object]) -> T:
         """Make a call, unless it is the one that fails; a failure closes the connection."""
         assert len(self.names) < self.most, f"calls without end, the last of them {self.names[-8:]}"
         self.names.append(name)
         number = len(self.names)
         self.visit(Crossing(number, name, When.BEFORE))
-        self._fail(Fault(number, When.BEFORE, False), hang_up)
+        self._fail(Fault(number, When.BEFORE, False), disconnect)
         answer = call()
         self.visit(Crossing(number, name, When.AFTER))
-        self._fail(Fault(number, When.AFTER, False), hang_up)
+        self._fail(Fault(number, When.AFTER, False), disconnect)
         return answer
 
-    def _fail(self, here: Fault, hang_up: Callable[[], object]) -> None:
+    def _fail(self, here: Fault, disconnect: Callable[[], object]) -> None:
         if self.fault is not None and self.fault[:2] == here[:2]:
-            hang_up()
+            disconnect()
             if self.fault.crash:
                 raise Crash
             raise Unavailable(f"made to fail {here.when.value} call {here.at}, {self.names[-1]}")
@@ -111,39 +111,39 @@ class FaultyStream:
     """A `Stream` behind boundaries."""
 
     def __init__(self, real: Stream, client: redis.Redis, boundaries: Boundaries) -> None:
-        self._real, self._hang_up, self._at = real, client.connection_pool.disconnect, boundaries
+        self._real, self._disconnect, self._at = real, client.connection_pool.disconnect, boundaries
 
     def read(self, after: EntryId, limit: int, block_ms: int) -> Read:
-        return self._at.cross("stream.read", lambda: self._real.read(after, limit, block_ms), self._hang_up)
+        return self._at.cross("stream.read", lambda: self._real.read(after, limit, block_ms), self._disconnect)
 
     def read_range(self, after: EntryId, last: EntryId, limit: int) -> Read:
-        return self._at.cross("stream.read_range", lambda: self._real.read_range(after, last, limit), self._hang_up)
+        return self._at.cross("stream.read_range", lambda: self._real.read_range(after, last, limit), self._disconnect)
 
     def state(self) -> StreamState:
-        return self._at.cross("stream.state", self._real.state, self._hang_up)
+        return self._at.cross("stream.state", self._real.state, self._disconnect)
 
 
 class FaultyLedger:
     """A `Ledger` behind boundaries; puts the commits that were applied into `applied`."""
 
     def __init__(self, real: Ledger, client: redis.Redis, boundaries: Boundaries, applied: list[Commit]) -> None:
-        self._real, self._hang_up, self._at = real, client.connection_pool.disconnect, boundaries
+        self._real, self._disconnect, self._at = real, client.connection_pool.disconnect, boundaries
         self._applied = applied
 
     def saved(self) -> Saved:
-        return self._at.cross("ledger.saved", self._real.saved, self._hang_up)
+        return self._at.cross("ledger.saved", self._real.saved, self._disconnect)
 
     def commit(self, commit: Commit, meanwhile: Meanwhile = nothing) -> Saved | Dropped | None:
-        return self._at.cross("ledger.commit", lambda: self._commit(commit, meanwhile), self._hang_up)
+        return self._at.cross("ledger.commit", lambda: self._commit(commit, meanwhile), self._disconnect)
 
     def recent_writes(self) -> Sequence[bytes]:
-        return self._at.cross("ledger.recent_writes", self._real.recent_writes, self._hang_up)
+        return self._at.cross("ledger.recent_writes", self._real.recent_writes, self._disconnect)
 
     def note(self, broken: Break, at_ms: int) -> None:
-        return self._at.cross("ledger.note", lambda: self._real.note(broken, at_ms), self._hang_up)
+        return self._at.cross("ledger.note", lambda: self._real.note(broken, at_ms), self._disconnect)
 
-    def tell(self, outage: Outage | None) -> None:
-        self._real.tell(outage)
+    def show_outage(self, outage: Outage | None) -> None:
+        self._real.show_outage(outage)
 
     def _commit(self, commit: Commit, meanwhile: Meanwhile) -> Saved | Dropped | None:
         outcome = self._real.commit(commit, meanwhile)
@@ -176,36 +176,38 @@ class FaultyRows:
         return replace(server, timeline=f"{int(server.timeline or '1', 16) + self._promotions():08X}")
 
     def lock(self) -> Lock:
-        return self._at.cross("rows.lock", self._lock, self._hang_up)
+        return self._at.cross("rows.lock", self._lock, self._disconnect)
 
     def holder(self) -> str | None:
-        return self._at.cross("rows.holder", self._real.holder, self._hang_up)
+        return self._at.cross("rows.holder", self._real.holder, self._disconnect)
 
     def close(self) -> None:
-        self._hang_up()
+        self._disconnect()
 
     def now(self) -> str:
-        return self._at.cross("rows.now", self._real.now, self._hang_up)
+        return self._at.cross("rows.now", self._real.now, self._disconnect)
 
     def write(self, effects: Sequence[NetEffect], since: str, meanwhile: Meanwhile = nothing) -> Wrote:
-        return self._at.cross("rows.write", lambda: self._real.write(effects, since, meanwhile), self._hang_up)
+        return self._at.cross("rows.write", lambda: self._real.write(effects, since, meanwhile), self._disconnect)
 
     def find(self, game_ids: Collection[str]) -> Sequence[Stored]:
-        return self._at.cross("rows.find", lambda: self._real.find(game_ids), self._hang_up)
+        return self._at.cross("rows.find", lambda: self._real.find(game_ids), self._disconnect)
 
     def changed_since(self, at: str, after: Stored | None, limit: int) -> Sequence[Stored]:
-        return self._at.cross("rows.changed_since", lambda: self._real.changed_since(at, after, limit), self._hang_up)
+        return self._at.cross(
+            "rows.changed_since", lambda: self._real.changed_since(at, after, limit), self._disconnect
+        )
 
-    def tell(self, outage: Outage | None) -> None:
-        self._real.tell(outage)
+    def show_outage(self, outage: Outage | None) -> None:
+        self._real.show_outage(outage)
 
     def keep_alive(self) -> None:
-        self._at.cross("rows.keep_alive", self._real.keep_alive, self._hang_up)
+        self._at.cross("rows.keep_alive", self._real.keep_alive, self._disconnect)
 
     def _believe(self) -> Lock:
         believing, self._believing = self._believing, True
         return Lock.HELD if believing else Lock.TAKEN
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         self._real.close()
         self._believing = False

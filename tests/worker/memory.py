@@ -210,7 +210,7 @@ class Ports:
     def server(self) -> Server:
         return self._postgres.server
 
-    def tell(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         pass
 
     def close(self) -> None:

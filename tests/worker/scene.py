@@ -20,7 +20,7 @@ from gmhealth.adapters.redis.stream import RedisStream
 from gmhealth.core.backoff import Backoff
 from gmhealth.core.packed_letter import unpack
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.worker.events import Active, Idle, Notice, Standby
+from gmhealth.worker.events import Active, Idle, Report, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.loop import Worker
 from gmhealth.worker.ports import Commit
@@ -34,17 +34,17 @@ PATIENCE = "SET idle_session_timeout = 0; SET lock_timeout = 0; SET statement_ti
 QUICK = Job(batch_size=4, block_ms=1)
 
 
-class Notices(list[Notice]):
+class Reports(list[Report]):
     """What a worker reported; `role` is the last one of all, also of those that are cleared."""
 
     role: Active | Standby | None = None
 
-    def __call__(self, notice: Notice, /) -> None:
-        if isinstance(notice, Active | Standby):
-            self.role = notice
-        self.append(notice)
+    def __call__(self, report: Report, /) -> None:
+        if isinstance(report, Active | Standby):
+            self.role = report
+        self.append(report)
 
-    def take(self) -> list[Notice]:
+    def take(self) -> list[Report]:
         """What was reported since the last look."""
         taken = list(self)
         self.clear()
@@ -59,17 +59,17 @@ class Actor:
     boundaries: Boundaries
     rows: PostgresRows
     client: redis.Redis
-    notices: Notices = field(default_factory=Notices)
+    reports: Reports = field(default_factory=Reports)
 
     def at_rest(self) -> bool:
         """Whether it is active and its last step found nothing to do."""
-        return isinstance(self.notices.role, Active) and isinstance(next(reversed(self.notices), None), Idle)
+        return isinstance(self.reports.role, Active) and isinstance(next(reversed(self.reports), None), Idle)
 
     def rest(self) -> None:
         """Step until there is nothing to do."""
-        reported = len(self.notices)
-        while not (self.at_rest() and len(self.notices) > reported):
-            reported = len(self.notices)
+        reported = len(self.reports)
+        while not (self.at_rest() and len(self.reports) > reported):
+            reported = len(self.reports)
             self.worker.step()
 
     def die(self) -> None:
@@ -119,20 +119,20 @@ class Scene:
         rows = PostgresRows(partial(self._session, name), table="runtime_records", lock_name="offset")
         self._open.callback(rows.close)
         ledger = FaultyLedger(RedisLedger(client, KEYS, dead_letter_limit=1000), client, at, self.applied)
-        notices = Notices()
+        reports = Reports()
         worker = Worker(
             FaultyStream(RedisStream(client, "events", KEYS), client, at),
             ledger,
             FaultyRows(rows, at, lockless=lockless, promotions=lambda: self.promotions),
             job=job,
-            observe=notices,
+            observe=reports,
             name=f"{name} {next(self._names)}",
             clock_ms=lambda: self.now_ms,
             clock=lambda: self.seconds,
             backoff=backoff,
             roll=lambda: 0.0,
         )
-        return Actor(worker, at, rows, client, notices)
+        return Actor(worker, at, rows, client, reports)
 
     def wait_until_alone(self) -> None:
         """Wait until the server has noticed that sessions ended, and has freed their locks."""
@@ -194,14 +194,14 @@ def takes_over(actor: Actor) -> None:
 
     def active() -> bool:
         actor.worker.step()
-        return any(isinstance(notice, Active) for notice in actor.notices)
+        return any(isinstance(report, Active) for report in actor.reports)
 
     eventually(active)
 
 
 @contextmanager
 def lock_held(scene: Scene) -> Iterator[None]:
-    """Somebody else holds the writer's lock."""
+    """Somebody else holds the leader lock."""
     scene.pg.execute("SELECT pg_advisory_lock(hashtextextended('offset', 0))")
     yield
     scene.pg.execute("SELECT pg_advisory_unlock_all()")

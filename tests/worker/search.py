@@ -13,7 +13,7 @@ from gmhealth.core.backoff import Backoff
 from gmhealth.core.entry import Entry, EntryId
 from gmhealth.core.rules import SWAPS, EventType
 from gmhealth.errors import Unavailable
-from gmhealth.worker.events import Idle, Notice, Settled, Standby
+from gmhealth.worker.events import Idle, Report, Settled, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.loop import Worker
 from tests.worker.memory import Contents, Game, Ports, Postgres, Published, Redis
@@ -89,7 +89,7 @@ class Run:
         self.postgres = Postgres({game: Game(updated_at=Postgres.text(0)) for game in games})
         self._names = count(1)
         self._late: list[tuple[int, Callable[[], object]]] = []
-        self._notices: dict[int, Notice] = {}
+        self._notices: dict[int, Report] = {}
         self._fired = False
         self._repaired = 0
         self._workers = [self._worker(at) for at in range(self.scene.workers)]
@@ -100,10 +100,10 @@ class Run:
         def gate(name: str, call: Callable[[], object]) -> object:
             return self._gate(at, ports, name, call)
 
-        def observe(notice: Notice) -> None:
-            self._notices[at] = notice
-            if isinstance(notice, Settled):
-                self._repaired += notice.repaired
+        def observe(report: Report) -> None:
+            self._notices[at] = report
+            if isinstance(report, Settled):
+                self._repaired += report.repaired
 
         ports = Ports(self.redis, self.postgres, gate)
         return Worker(

@@ -125,6 +125,6 @@ def invalid(numbers: Sequence[int]) -> list[str]:
     return [entry_id(at) for at in numbers if not INCIDENT[at - 1].valid]
 
 
-def rehearse(literal: Consumer, numbers: Sequence[int]) -> None:
+def dry_run(literal: Consumer, numbers: Sequence[int]) -> None:
     """Let the rows have these entries, and nobody hear of it."""
     consume(Consumer(literal.store, deepcopy(literal.last_emitted)), numbers)

@@ -37,7 +37,7 @@ def expected_snapshots(offset: int, *, written: bool) -> list[Shown]:
     literal.published.clear()
     batch = batch_after(offset)
     if written:
-        incident.rehearse(literal, batch)
+        incident.dry_run(literal, batch)
         rows = incident.rows(literal)
         games = sorted({incident.INCIDENT[at - 1].game_id for at in batch if incident.INCIDENT[at - 1].valid} & {*rows})
         expected += [

@@ -15,7 +15,7 @@ from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Unavailable
 from gmhealth.settings import Settings
-from gmhealth.worker.events import Notice, Recovered, Waiting
+from gmhealth.worker.events import Recovered, Report, Waiting
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Lock
 
@@ -32,7 +32,7 @@ def nobody_collects() -> Iterator[None]:
 @pytest.mark.usefixtures("nobody_collects")
 def test_errors_in_cycles_do_not_pile_up(redis_url: str, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[ReferenceType[Exception]] = []
-    alive: dict[type[Notice], int] = {}
+    alive: dict[type[Report], int] = {}
     real = PostgresRows.lock
 
     def lock(rows: PostgresRows) -> Lock:
@@ -43,8 +43,8 @@ def test_errors_in_cycles_do_not_pile_up(redis_url: str, postgres_dsn: str, monk
         made.append(ref(error))
         raise error
 
-    def observe(notice: Notice) -> None:
-        alive[type(notice)] = sum(each() is not None for each in made)
+    def observe(report: Report) -> None:
+        alive[type(report)] = sum(each() is not None for each in made)
 
     monkeypatch.setattr(PostgresRows, "lock", lock)
     settings = Settings(redis_url=SecretStr(redis_url), postgres_dsn=SecretStr(postgres_dsn))

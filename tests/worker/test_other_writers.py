@@ -22,7 +22,7 @@ def racing(scene: Scene, statement: str) -> Actor:
 
 def outcomes(actor: Actor) -> list[Outcome]:
     """What the last step did."""
-    done = actor.notices[-1]
+    done = actor.reports[-1]
     assert isinstance(done, BatchDone)
     return [step.outcome for step in done.plan.steps]
 

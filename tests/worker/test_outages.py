@@ -65,7 +65,7 @@ def test_each_outage_is_told_to_the_other_server_and_taken_back_at_the_end(
 ) -> None:
     found = failing([REDIS, REDIS, POSTGRES])
     found.actor.worker.run(Watch(patience=99))
-    assert Recovered(3) in found.actor.notices
+    assert Recovered(3) in found.actor.reports
     assert found.postgres.what == [*(Outage("Redis", "OOM", SINCE_S, tries, str(REDIS)) for tries in (1, 2)), None]
     assert found.redis.what == [Outage("PostgreSQL", "DeadlockDetected", SINCE_S, 3, str(POSTGRES)), None]
 

@@ -11,7 +11,7 @@ import pytest
 from gmhealth.core.entry import EntryId
 from gmhealth.core.pause import Pause
 from gmhealth.errors import Refused, Unavailable
-from gmhealth.worker.events import Active, BatchDone, Idle, Notice, Paused, Recovered, Settled, Standby, Waiting
+from gmhealth.worker.events import Active, BatchDone, Idle, Paused, Recovered, Report, Settled, Standby, Waiting
 from gmhealth.worker.job import Job
 from gmhealth.worker.loop import KEEP_ALIVE_S, Worker
 from gmhealth.worker.ports import nothing
@@ -31,18 +31,18 @@ class Actor:
 
     worker: Worker
     calls: list[str]
-    notices: list[Notice]
+    reports: list[Report]
     act: dict[str, Callable[[], object]]
 
     def steps(self, many: int = 1) -> None:
         for _ in range(many):
             self.worker.step()
 
-    def takes(self) -> tuple[list[str], list[Notice]]:
+    def takes(self) -> tuple[list[str], list[Report]]:
         """What was called and reported since the last look."""
-        taken = self.calls[:], self.notices[:]
+        taken = self.calls[:], self.reports[:]
         self.calls.clear()
-        self.notices.clear()
+        self.reports.clear()
         return taken
 
 
@@ -64,7 +64,7 @@ class Servers:
 
     def actor(self, job: Job = JOB) -> Actor:
         calls: list[str] = []
-        notices: list[Notice] = []
+        reports: list[Report] = []
         act: dict[str, Callable[[], object]] = {}
 
         def gate(name: str, call: Callable[[], object]) -> object:
@@ -76,13 +76,13 @@ class Servers:
         worker = Worker(
             *(ports, ports, ports),
             job=job,
-            observe=notices.append,
+            observe=reports.append,
             name=f"worker {next(self._names)}",
             clock_ms=lambda: 1,
             clock=lambda: 0.0,
             roll=lambda: 0.0,
         )
-        return Actor(worker, calls, notices, act)
+        return Actor(worker, calls, reports, act)
 
     def state(self) -> tuple[str, str | None, bytes]:
         """The game's summary, the offset and the commit record."""
@@ -118,7 +118,7 @@ def test_while_paused_redis_is_asked_once_a_turn_and_postgresql_is_left_alone(se
     actor.worker.run(watch)
     assert watch.waits == [KEEP_ALIVE_S] * 3
     assert [name for name in actor.calls if name != "rows.keep_alive"] == ["ledger.saved"] * 3
-    assert actor.notices == [PAUSED, *[Idle(EntryId(0, 0))] * 3]
+    assert actor.reports == [PAUSED, *[Idle(EntryId(0, 0))] * 3]
     assert servers.postgres.session is None
 
 
@@ -179,10 +179,10 @@ def test_after_the_pause_it_settles_as_after_any_take_over(servers: Servers) -> 
     leader.takes()
     servers.pause(None)
     leader.steps()
-    calls, notices = leader.takes()
+    calls, reports = leader.takes()
     assert calls[:3] == ["ledger.saved", "rows.lock", "ledger.saved"]
-    assert [type(each) for each in notices] == [Settled, Active, BatchDone]
-    assert notices[0] == Settled(EntryId(0, 0), published=1, repaired=0)
+    assert [type(each) for each in reports] == [Settled, Active, BatchDone]
+    assert reports[0] == Settled(EntryId(0, 0), published=1, repaired=0)
     assert servers.state()[:2] == ("oom", "1-0")
 
 
@@ -207,7 +207,7 @@ def test_after_the_pause_all_but_one_stand_by(servers: Servers) -> None:
     ids=["renewed", "another"],
 )
 def test_a_pause_is_reported_once_over_renewals_and_outages(
-    servers: Servers, renewed: Pause, reported: list[Notice]
+    servers: Servers, renewed: Pause, reported: list[Report]
 ) -> None:
     servers.pause()
     actor = servers.actor()
@@ -228,9 +228,9 @@ def test_a_redis_that_is_away_is_waited_for_without_a_session(servers: Servers) 
     actor.takes()
     actor.act["ledger.saved"] = away
     actor.worker.run(Watch(patience=2))
-    calls, notices = actor.takes()
+    calls, reports = actor.takes()
     assert [name for name in calls if name != "rows.keep_alive"] == ["ledger.saved"] * 2
-    assert [type(each) for each in notices] == [Waiting, Idle, Recovered]
+    assert [type(each) for each in reports] == [Waiting, Idle, Recovered]
     assert servers.postgres.session is None
 
 

@@ -69,7 +69,7 @@ def test_what_the_rows_lack_is_written_and_published_again_and_nothing_else(scen
     assert games(scene.pg) == rows
     assert sorted(shown(scene)[before:]) == [("game-a", "running", "healthy"), ("game-b", "running", "probe_failed")]
     assert scene.pg.execute("SELECT updated_at FROM runtime_records WHERE game_id = 'game-c'").fetchone() == kept
-    assert [each for each in consumed.notices if isinstance(each, Settled)][-1] == Settled(EntryId(4, 0), 2, 2)
+    assert [each for each in consumed.reports if isinstance(each, Settled)][-1] == Settled(EntryId(4, 0), 2, 2)
 
 
 def test_who_starts_after_it_writes_it_again_as_well(scene: Scene, consumed: Actor) -> None:
@@ -108,7 +108,7 @@ def test_rows_that_a_batch_in_flight_wrote_are_not_taken_for_lost(
         scene.reset(reset)
     heir = scene.actor(job=ONE_BY_ONE)
     heir.rest()
-    assert [each.repaired for each in heir.notices if isinstance(each, Settled)] == [0]
+    assert [each.repaired for each in heir.reports if isinstance(each, Settled)] == [0]
     assert game(scene.pg, "game-a") == Game("engine_unreachable", 7, "oom")
     assert {each for each in shown(scene)[4:] if each[0] == "game-a"} == {("game-a", "engine_unreachable", "oom")}
 
@@ -139,8 +139,8 @@ def test_an_old_primary_is_left_alone(scene: Scene, consumed: Actor) -> None:
     scene.event("9-0", "game-a", "container_oom", 9)
     for _ in range(3):
         late.worker.step()
-    assert not [notice for notice in late.notices if isinstance(notice, Active)]
-    assert "old primary" in str(late.notices[0])
+    assert not [report for report in late.reports if isinstance(report, Active)]
+    assert "old primary" in str(late.reports[0])
     assert scene.redis.get(KEYS.record) == before
     assert game(scene.pg, "game-a").status == "running"
     late.die()

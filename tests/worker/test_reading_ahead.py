@@ -31,7 +31,7 @@ def test_a_full_batch_has_the_next_one_read_before_it_is_committed(scene: Scene)
         *("rows.write", "stream.read", "ledger.commit"),
         *("rows.lock", "ledger.saved", "rows.write"),
     ]
-    assert [done.entries for done in actor.notices if isinstance(done, BatchDone)] == [4, 2]
+    assert [done.entries for done in actor.reports if isinstance(done, BatchDone)] == [4, 2]
     assert names.count("stream.read") == 3  # the last one finds nothing
 
 
@@ -47,7 +47,7 @@ def test_batches_grow_little_by_little(scene: Scene) -> None:
     a_backlog(scene, 700)
     actor = scene.actor(job=replace(QUICK, batch_size=10_000))
     actor.rest()
-    assert [done.entries for done in actor.notices if isinstance(done, BatchDone)] == [100, 400, 200]
+    assert [done.entries for done in actor.reports if isinstance(done, BatchDone)] == [100, 400, 200]
 
 
 def test_a_reset_meanwhile_has_what_was_read_ahead_dropped(scene: Scene) -> None:
@@ -100,6 +100,6 @@ def test_a_failover_that_reading_ahead_met_is_not_passed_over_by_the_commit(scen
         actor.worker.step()
     actor.rest()
     assert scene.offset() == "2-0"
-    assert not [notice for notice in actor.notices if isinstance(notice, StreamBehind | StreamReplaced)]
+    assert not [report for report in actor.reports if isinstance(report, StreamBehind | StreamReplaced)]
     shown = scene.snapshots()[-1]
     assert (shown.runtime_status, shown.engine_health_summary) == game(scene.pg)[::2], "as the row is"

@@ -55,7 +55,7 @@ def test_its_events_become_dead_letters_and_all_others_go_on(refusing: Scene, si
         "game-b": Game("running", 7, ""),
         "game-c": Game("running", 7, "probe_failed"),
     }
-    done = [notice for notice in actor.notices if isinstance(notice, BatchDone)]
+    done = [report for report in actor.reports if isinstance(report, BatchDone)]
     assert {game: why.sqlstate for batch in done for game, why in batch.refused.items()} == {"game-b": "23514"}
 
 
@@ -78,7 +78,7 @@ def test_a_replay_makes_no_dead_letters(refusing: Scene) -> None:
     while not replay.worker.done:
         replay.worker.step()
     assert refusing.dead_letters() == []
-    assert [list(notice.refused) for notice in replay.notices if isinstance(notice, BatchDone)] == [["game-b"]]
+    assert [list(report.refused) for report in replay.reports if isinstance(report, BatchDone)] == [["game-b"]]
 
 
 def test_where_the_table_refuses_most_rows_nothing_is_committed(scene: Scene) -> None:
@@ -103,6 +103,6 @@ def test_a_lost_write_that_is_refused_now_stops_no_settling(scene: Scene) -> Non
     scene.pg.execute(REFUSE)
     scene.promotions += 1
     actor.rest()
-    settled = [notice for notice in actor.notices if isinstance(notice, Settled)][-1]
+    settled = [report for report in actor.reports if isinstance(report, Settled)][-1]
     assert settled.refused == {"game-b": Refusal(REASON, "23514")}
     assert games(scene.pg)["game-a"] == Game("engine_unreachable", 7, "oom")

@@ -9,7 +9,7 @@ import pytest
 from gmhealth.core.continuity import RolledBack
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused, Unavailable
-from gmhealth.worker.events import Notice
+from gmhealth.worker.events import Report
 from gmhealth.worker.job import Job
 from tests.games import Game, add_game, game, games
 from tests.streams import everything, restore
@@ -136,7 +136,7 @@ def test_what_a_failover_of_redis_takes_with_it_is_published_again(range_: Scene
         actor.worker.step()
     last = {one.game_id: (one.runtime_status, one.engine_health_summary) for one in range_.snapshots()}
     assert last == {game_id: row[::2] for game_id, row in games(range_.pg).items()}
-    assert [notice.offset for notice in actor.notices if isinstance(notice, RolledBack)] == [EntryId(100, 0)]
+    assert [report.offset for report in actor.reports if isinstance(report, RolledBack)] == [EntryId(100, 0)]
     assert range_.offset() == "100-0"
 
 
@@ -149,10 +149,10 @@ def test_it_reads_nothing_before_its_start(range_: Scene) -> None:
 
 def test_a_move_of_the_offset_meanwhile_is_not_its_concern(range_: Scene) -> None:
     actor = range_.actor(job=RANGE)
-    seen: list[Notice] = []
+    seen: list[Report] = []
     while not actor.worker.done:
         actor.worker.step()
-        seen += actor.notices.take()
+        seen += actor.reports.take()
         range_.reset("3-0")
     assert told(range_) == [2, 4]
     assert range_.offset() == "3-0"
@@ -175,6 +175,6 @@ def test_one_that_was_suspended_does_not_send_its_old_snapshots_after_newer_ones
         actor.worker.step()
     published = range_.snapshots()
     assert [one.occurred_at_ms for one in published][-1] == 5, "the consumer's own"
-    with pytest.raises(Unavailable, match="another gmhealth holds the writer's lock"):
+    with pytest.raises(Unavailable, match="another gmhealth holds the leader lock"):
         actor.worker.step()
     assert range_.snapshots() == published

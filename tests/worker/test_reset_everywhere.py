@@ -17,8 +17,8 @@ from tests.worker.witness import Witness
 TARGETS: dict[str, Callable[[int], int]] = {
     "to the start": lambda _: 0,
     "to the end": lambda _: LAST,
-    "to the last entry of the batch in hand": lambda offset: max(batch_after(offset), default=offset),
-    "into the batch in hand": lambda offset: min(offset + 2, LAST),
+    "to the last entry of the batch in flight": lambda offset: max(batch_after(offset), default=offset),
+    "into the batch in flight": lambda offset: min(offset + 2, LAST),
 }
 ACCIDENTS = {
     "nothing else": None,

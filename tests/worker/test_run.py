@@ -47,7 +47,7 @@ def failing(times: int, name: str = "stream.read") -> Callable[[Crossing], None]
 
 def waits(actor: Actor) -> list[Waiting]:
     """What was said of waiting."""
-    return [notice for notice in actor.notices if isinstance(notice, Waiting)]
+    return [report for report in actor.reports if isinstance(report, Waiting)]
 
 
 def test_it_waits_longer_each_time_and_says_when_it_goes_on(scene: Scene) -> None:
@@ -59,7 +59,7 @@ def test_it_waits_longer_each_time_and_says_when_it_goes_on(scene: Scene) -> Non
     assert [waiting.attempt for waiting in waits(actor)] == [1, 2, 3]
     assert [waiting.seconds for waiting in waits(actor)] == [0.1, 0.2, 0.4]
     assert watch.waits == [0.1, 0.2, 0.4]
-    assert Recovered(3) in actor.notices
+    assert Recovered(3) in actor.reports
     assert scene.offset() == "9-0"
 
 
@@ -140,7 +140,7 @@ def test_a_standby_tries_once_a_second_and_stops_when_asked_to(scene: Scene) -> 
     watch = Watch(patience=3)
     actor.worker.run(watch)
     assert watch.waits == [KEEP_ALIVE_S] * 3
-    assert [type(notice) for notice in actor.notices] == [Standby, Idle, Idle, Idle]
+    assert [type(report) for report in actor.reports] == [Standby, Idle, Idle, Idle]
 
 
 def test_a_job_with_a_rate_waits_after_each_batch(scene: Scene) -> None:

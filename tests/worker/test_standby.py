@@ -29,10 +29,10 @@ def test_a_second_worker_stands_by_says_so_once_and_does_nothing(scene: Scene) -
     second = scene.actor()
     for _ in range(3):
         second.worker.step()
-    standby, *idle = second.notices
+    standby, *idle = second.reports
     assert isinstance(standby, Standby)
     assert str(standby.holder).startswith("the first, PostgreSQL session ")
-    assert {type(notice) for notice in idle} == {Idle}
+    assert {type(report) for report in idle} == {Idle}
     assert (game(scene.pg).status, scene.offset()) == ("running", None)
 
 
@@ -44,7 +44,7 @@ def test_a_standby_takes_over_where_the_other_one_ended(scene: Scene) -> None:
     second.worker.step()
     first.die()
     takes_over(second)
-    assert Active(EntryId(1, 0)) in second.notices
+    assert Active(EntryId(1, 0)) in second.reports
     scene.event("2-0", "game-a", "probe_recovered")
     second.rest()
     assert (game(scene.pg).status, scene.offset()) == ("running", "2-0")
@@ -59,7 +59,7 @@ def test_who_fails_as_it_takes_over_again_says_so_once_it_has(scene: Scene) -> N
     takes_over(other)
     other.rest()
     one.worker.step()
-    assert isinstance(one.notices[-2], Standby)
+    assert isinstance(one.reports[-2], Standby)
     other.die()
 
     def away() -> None:
@@ -74,9 +74,9 @@ def test_who_fails_as_it_takes_over_again_says_so_once_it_has(scene: Scene) -> N
 
     one.boundaries.visit = once_before("ledger.commit", away)
     eventually(fails)
-    one.notices.clear()
+    one.reports.clear()
     one.worker.step()
-    assert Active(EntryId(1, 0)) in one.notices
+    assert Active(EntryId(1, 0)) in one.reports
 
 
 def moves_it_and_dies(scene: Scene) -> None:
@@ -142,14 +142,14 @@ def test_who_takes_over_beside_an_offset_that_was_reset_meanwhile_knows_of_no_fa
         one.worker.step()
     other.die()
     takes_over(one)
-    assert not [notice for notice in one.notices if isinstance(notice, RolledBack)]
+    assert not [report for report in one.reports if isinstance(report, RolledBack)]
 
 
 @pytest.mark.parametrize("job", [ONCE, REPLAY], ids=["once", "replay"])
 def test_a_job_with_an_end_does_not_stand_by(scene: Scene, job: Job) -> None:
     add_game(scene.pg)
     scene.event("1-0", "game-a", "container_oom")
-    with lock_held(scene), pytest.raises(Refused, match=r"holds the writer's lock: .*PostgreSQL session"):
+    with lock_held(scene), pytest.raises(Refused, match=r"holds the leader lock: .*PostgreSQL session"):
         scene.actor(job=job).worker.step()
     assert game(scene.pg).status == "running"
 
@@ -162,7 +162,7 @@ def test_a_job_that_lost_its_session_is_not_turned_away_by_what_is_left_of_it(sc
     with pytest.raises(Unavailable):
         actor.worker.step()
     actor.rows.close()
-    with lock_held(scene), pytest.raises(Unavailable, match="writer's lock"):
+    with lock_held(scene), pytest.raises(Unavailable, match="leader lock"):
         actor.worker.step()  # the server has not noticed yet that the session is gone
     while not actor.worker.done:
         actor.worker.step()

@@ -11,7 +11,7 @@ from gmhealth.core.continuity import Break, EntriesLost, RolledBack, StreamBehin
 from gmhealth.core.entry import START, EntryId
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable
-from gmhealth.worker.events import Active, Notice
+from gmhealth.worker.events import Active, Report
 from tests.games import add_game, game
 from tests.ledger_keys import KEYS
 from tests.streams import everything, restore
@@ -26,7 +26,7 @@ def consumed(scene: Scene, count: int = 4) -> Actor:
         scene.event(f"{at}-0", "game-a", "inspect_unhealthy", at)
     actor = scene.actor()
     actor.rest()
-    actor.notices.clear()
+    actor.reports.clear()
     return actor
 
 
@@ -54,14 +54,14 @@ def restarted(scene: Scene, actor: Actor) -> Actor:
     return scene.actor()
 
 
-def breaks(actor: Actor, *, steps: int) -> list[Notice]:
+def breaks(actor: Actor, *, steps: int) -> list[Report]:
     """What is said of breaks in so many steps."""
     for _ in range(steps):
         actor.worker.step()
-    return [notice for notice in actor.notices.take() if isinstance(notice, Break)]
+    return [report for report in actor.reports.take() if isinstance(report, Break)]
 
 
-def said_at_once_and_once(actor: Actor) -> Notice:
+def said_at_once_and_once(actor: Actor) -> Report:
     """What is said in one step and not again in the next ones."""
     (said,) = breaks(actor, steps=1)
     assert breaks(actor, steps=4) == []
@@ -241,14 +241,14 @@ def test_a_worker_that_starts_after_a_loss_says_so_too(scene: Scene, counted: bo
 
 def test_a_redis_that_has_lost_commits_is_told_what_rows_are_now(scene: Scene) -> None:
     actor = consumed(scene)
-    actor.notices.append(Active(EntryId(4, 0)))
+    actor.reports.append(Active(EntryId(4, 0)))
     before = everything(scene.redis)
     scene.event("5-0", "game-a", "container_oom", 5)
     actor.rest()
     restore(scene.redis, before)
     actor.rest()
     rolled_back = RolledBack(EntryId(5, 0), EntryId(4, 0))
-    assert [notice for notice in actor.notices if isinstance(notice, RolledBack)] == [rolled_back]
+    assert [report for report in actor.reports if isinstance(report, RolledBack)] == [rolled_back]
     assert unpack_break(scene.redis.get(KEYS.last_break)) == (rolled_back, scene.now_ms)
     assert scene.offset() == "4-0"
     assert shown(scene) == (7, "engine_unreachable", "oom")
@@ -259,14 +259,14 @@ def test_a_redis_that_has_lost_commits_is_told_what_rows_are_now(scene: Scene) -
 
 def test_the_same_where_only_a_batch_in_flight_finds_out(scene: Scene) -> None:
     actor = consumed(scene)
-    actor.notices.append(Active(EntryId(4, 0)))
+    actor.reports.append(Active(EntryId(4, 0)))
     before = everything(scene.redis)
     scene.event("5-0", "game-a", "container_oom", 5)
     actor.rest()
     scene.event("6-0", "game-a", "inspect_unhealthy", 6)
     actor.boundaries.visit = once_before("ledger.commit", lambda: restore(scene.redis, before))
     actor.rest()
-    assert RolledBack(EntryId(5, 0), EntryId(4, 0)) in actor.notices
+    assert RolledBack(EntryId(5, 0), EntryId(4, 0)) in actor.reports
     assert shown(scene) == (7, "engine_unreachable", "inspect_unhealthy")
 
 
@@ -282,7 +282,7 @@ def test_a_standby_that_saw_what_redis_lost_says_so_though_its_leader_died_with_
     restore(scene.redis, before)
     takes_over(standby)
     standby.rest()
-    assert RolledBack(EntryId(5, 0), EntryId(4, 0)) in standby.notices
+    assert RolledBack(EntryId(5, 0), EntryId(4, 0)) in standby.reports
     assert shown(scene) == (7, "engine_unreachable", "oom")
 
 
@@ -338,4 +338,4 @@ def test_an_operators_reset_is_no_loss(scene: Scene) -> None:
     scene.reset("2-0")
     actor.worker.step()
     actor.worker.step()
-    assert not [notice for notice in actor.notices if isinstance(notice, RolledBack)]
+    assert not [report for report in actor.reports if isinstance(report, RolledBack)]

@@ -49,14 +49,14 @@ def consume(scene: Scene, most: int, entries: int) -> tuple[Actor, list[int]]:
 def test_it_is_tried_again_at_half_its_size(scene: Scene, most: int, first: int) -> None:
     actor, sizes = consume(scene, most, 8)
     assert max(sizes) == sizes[0] == first
-    halved = [notice.entries for notice in actor.notices if isinstance(notice, BatchHalved)]
+    halved = [report.entries for report in actor.reports if isinstance(report, BatchHalved)]
     assert halved == [each for each in (4, 2, 1) if each >= first and first < 8]
 
 
 def test_what_is_too_large_is_tried_again_seldom(scene: Scene) -> None:
     actor, sizes = consume(scene, 3, 60)
     assert set(sizes) == {2}
-    assert len([notice for notice in actor.notices if isinstance(notice, BatchHalved)]) == 4  # 8 to 4 to 2, and 4 twice
+    assert len([report for report in actor.reports if isinstance(report, BatchHalved)]) == 4  # 8 to 4 to 2, and 4 twice
 
 
 def test_what_has_another_cause_is_tried_again_as_it_is(scene: Scene) -> None:

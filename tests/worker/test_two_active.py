@@ -66,7 +66,7 @@ def test_between_any_two_calls_the_other(scene: Scene, intrusion: str) -> None:
         for actor in (one, other, one):
             run(actor)
         assert nothing_is_lost_or_told_twice(scene, witness)
-        # Hole 3 of the protocol model: a batch in hand is then written after newer ones, and no fence guards rows.
+        # Hole 3 of the protocol model: a batch in flight is then written after newer ones, and no fence guards rows.
         if intrusion == "does one step" or call.name not in ("stream.state", "rows.write"):
             assert games(scene.pg) == incident.rows_after(*ALL), call
         one.die()

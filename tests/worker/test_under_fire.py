@@ -73,7 +73,7 @@ def tells_what_was(told: Sequence[Snapshot], found: Sequence[Version], actor: Ac
             ours[version.game_id].append(version)
     snapshots = {snapshot.occurred_at_ms: snapshot for snapshot in told}
     assert list(snapshots) == sorted(snapshots)
-    for batch in (notice for notice in actor.notices if isinstance(notice, BatchDone)):
+    for batch in (report for report in actor.reports if isinstance(report, BatchDone)):
         times = defaultdict(list)
         for step in batch.plan.steps:
             times[step.event.game_id].append(step.event.occurred_at_ms)

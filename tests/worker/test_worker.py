@@ -50,7 +50,7 @@ def before_its_commit(act: Callable[[], object]) -> Callable[[Crossing], None]:
 
 def settled(actor: Actor) -> list[Settled]:
     """What was reported of settling."""
-    return [notice for notice in actor.notices if isinstance(notice, Settled)]
+    return [report for report in actor.reports if isinstance(report, Settled)]
 
 
 def test_a_first_step_says_where_it_begins_and_does_a_batch(scene: Scene) -> None:
@@ -58,7 +58,7 @@ def test_a_first_step_says_where_it_begins_and_does_a_batch(scene: Scene) -> Non
     scene.event("5-0", "game-a", "container_oom", 77)
     actor = scene.actor()
     actor.worker.step()
-    settled, active, done = actor.notices
+    settled, active, done = actor.reports
     assert isinstance(settled, Settled)
     assert isinstance(active, Active)
     assert isinstance(done, BatchDone)
@@ -74,7 +74,7 @@ def test_a_game_without_a_row_is_counted_and_the_batch_goes_on(scene: Scene) -> 
     scene.event("2-0", "game-a", "container_oom")
     actor = scene.actor()
     actor.worker.step()
-    done = actor.notices[-1]
+    done = actor.reports[-1]
     assert isinstance(done, BatchDone)
     assert [step.outcome for step in done.plan.steps] == [Outcome.NO_ROW, Outcome.SWAPPED]
     assert [snapshot.game_id for snapshot in scene.snapshots()] == ["game-a"]
@@ -119,8 +119,8 @@ def test_a_moved_offset_wins_over_the_batch_in_flight(scene: Scene) -> None:
 
     actor = scene.actor(Boundaries(visit=before_its_commit(interfere)))
     actor.rest()
-    assert OffsetMoved("0-0", "2-0") in actor.notices
-    assert not [notice for notice in actor.notices if isinstance(notice, BatchDone)]
+    assert OffsetMoved("0-0", "2-0") in actor.reports
+    assert not [report for report in actor.reports if isinstance(report, BatchDone)]
     # The row as it is now, with its own time.
     assert scene.snapshots() == [Snapshot("game-a", 9, "stopped", "healthy", 7258118400000)]
     assert scene.offset() == "2-0"
@@ -157,7 +157,7 @@ def test_an_idle_worker_follows_a_moved_offset(scene: Scene) -> None:
     actor.rest()
     scene.reset("7-0")
     actor.rest()
-    assert OffsetMoved("1-0", "7-0") in actor.notices
+    assert OffsetMoved("1-0", "7-0") in actor.reports
     scene.event("8-0", "game-a", "probe_recovered")
     actor.rest()
     assert (scene.offset(), game(scene.pg).status) == ("8-0", "running")
@@ -182,7 +182,7 @@ def test_the_offsets_key_alone_vanishes(scene: Scene) -> None:
     actor.rest()
     scene.redis.delete(KEYS.offset)
     actor.rest()
-    assert OffsetRestored(EntryId(1, 0)) in actor.notices
+    assert OffsetRestored(EntryId(1, 0)) in actor.reports
     assert scene.offset() == "1-0"
     assert len(scene.snapshots()) == 1
     actor.die()
@@ -190,7 +190,7 @@ def test_the_offsets_key_alone_vanishes(scene: Scene) -> None:
     scene.redis.delete(KEYS.offset)
     heir = scene.actor()
     heir.rest()
-    assert OffsetRestored(EntryId(1, 0)) in heir.notices
+    assert OffsetRestored(EntryId(1, 0)) in heir.reports
     assert (scene.offset(), len(scene.snapshots())) == ("1-0", 1)
 
 
@@ -291,5 +291,5 @@ def test_a_commit_record_that_cannot_be_read_is_made_anew_and_that_is_reported(s
     scene.redis.set(KEYS.record, packed)
     actor = scene.actor()
     actor.rest()
-    assert actor.notices.count(RecordUnreadable()) == 1
+    assert actor.reports.count(RecordUnreadable()) == 1
     assert (scene.offset(), len(scene.snapshots())) == ("1-0", 1)

@@ -32,7 +32,7 @@ SET client_min_messages = 'error';
 -- Others would fail where another writer comes in between, instead of looking at the row again.
 SET default_transaction_isolation = 'read committed';
 """
-"""`idle_session_timeout`: a frozen process loses its session, and with it the writer's lock (design 3.4)."""
+"""`idle_session_timeout`: a frozen process loses its session, and with it the leader lock (design 3.4)."""
 
 DEFAULTS: Final[Mapping[str, str | int]] = {
     "connect_timeout": 3,

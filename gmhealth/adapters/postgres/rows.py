@@ -17,7 +17,7 @@ from gmhealth.adapters.postgres.server import ASKED, ask_server
 from gmhealth.adapters.postgres.write_statement import LOCK_ORDER, WriteStatement
 from gmhealth.core.commit_record import Server
 from gmhealth.core.journal import Stored
-from gmhealth.core.outage import Outage, heard, said
+from gmhealth.core.outage import Outage, pack_outage, unpack_outage
 from gmhealth.core.plan import NetEffect, Row, Written
 from gmhealth.errors import Unavailable
 from gmhealth.worker.ports import Lock, Meanwhile, Wrote, nothing
@@ -133,7 +133,7 @@ class PostgresRows:
         if self._server is None:  # once: a promotion ends every session that could write
             with self._session(ASKED) as connection:
                 self._server = ask_server(connection)
-        with self._session("take the writer's lock") as connection:
+        with self._session("take the leader lock") as connection:
             row = connection.execute(TRY_LOCK, [self._lock_name]).fetchone()
             self._locked = row is not None and row[0]
             if self._locked:
@@ -145,29 +145,29 @@ class PostgresRows:
 
         Raises `Unavailable` where it is our own former session, which the server has not ended.
         """
-        with self._session("look who holds the writer's lock") as connection:
+        with self._session("look who holds the leader lock") as connection:
             row = connection.execute(HOLDER, [self._lock_name]).fetchone()
         if row is None:
             return None
         if row[1] == self._leader_pid and not self._locked:
             raise Unavailable(FORMER.format(row[1]), server="PostgreSQL", cause="FormerSession")
-        name, _ = heard(row[0], "Redis")
+        name, _ = unpack_outage(row[0], "Redis")
         since = f", since {row[2]:%Y-%m-%d %H:%M:%S%z}" if row[2] else ""  # hidden from other roles than its own
         return f"{name}, PostgreSQL session {row[1]}{since}"
 
-    def tell(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Put it into the session's application_name, if there is a session."""
         if self._connection is not None:
             name = self._connection.info.get_parameters().get("application_name", "")
-            text = name if outage is None else said(name, outage, LONGEST_NAME)
+            text = name if outage is None else pack_outage(name, outage, LONGEST_NAME)
             with self._session("name the session") as connection:
                 connection.execute("SELECT set_config('application_name', %s, false)", [text])
 
     def outage(self) -> tuple[str, Outage | None]:
         """Who holds the leader lock, empty for nobody, and what it waits for."""
-        with self._session("look who holds the writer's lock") as connection:
+        with self._session("look who holds the leader lock") as connection:
             row = connection.execute(HOLDER, [self._lock_name]).fetchone()
-        return heard(row[0] if row else "", "Redis")
+        return unpack_outage(row[0] if row else "", "Redis")
 
     def now(self) -> str:
         """PostgreSQL's time, as the session's settings write it."""

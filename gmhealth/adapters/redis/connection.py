@@ -131,11 +131,11 @@ def round_trip(client: redis.Redis, *commands: Sequence[Any], meanwhile: Meanwhi
         meanwhile()
         return [_reply(connection) for _ in commands]
     except BaseException:
-        hang_up(client)
+        disconnect(client)
         raise
 
 
-def hang_up(client: redis.Redis) -> None:
+def disconnect(client: redis.Redis) -> None:
     """Close the client's connections; the next one asks again who the primary is."""
     connection, client.connection = client.connection, None
     if connection is not None:
@@ -170,7 +170,7 @@ def translated(client: redis.Redis, what: str) -> Iterator[None]:
     except exceptions.RedisError as error:
         translation = translate(error, what)
         if isinstance(translation, Unavailable):
-            hang_up(client)
+            disconnect(client)
         raise translation from error
 
 

@@ -17,7 +17,7 @@ from gmhealth.adapters.redis.connection import round_trip, translated, unless_er
 from gmhealth.core import commit_record, pause
 from gmhealth.core.continuity import Break
 from gmhealth.core.entry import START, Entry, EntryId
-from gmhealth.core.outage import Outage, heard, said
+from gmhealth.core.outage import Outage, pack_outage, unpack_outage
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unusable
 from gmhealth.worker.ports import Commit, Dropped, Meanwhile, Saved, nothing
@@ -112,12 +112,12 @@ class RedisLedger:
         with translated(self._client, f"look at {self._keys.last_break}"):
             return unpack_break(self._ask("GET", self._keys.last_break))
 
-    def tell(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Set a key that is gone by itself when the worker no longer says so."""
         name = str(self._client.connection_pool.connection_kwargs.get("client_name"))
         value, seconds = "", 1
         if outage is not None:
-            value, seconds = f"{said(name, outage, 200)}\n{outage.detail[:LONGEST_DETAIL]}", SHOWN_FOR_S
+            value, seconds = f"{pack_outage(name, outage, 200)}\n{outage.detail[:LONGEST_DETAIL]}", SHOWN_FOR_S
         with translated(self._client, f"set {self._keys.waiting}"):
             self._ask("SET", self._keys.waiting, value.encode(errors="backslashreplace"), "EX", seconds)
 
@@ -125,7 +125,7 @@ class RedisLedger:
         """Who said last that it waits, and for what."""
         with translated(self._client, f"look at {self._keys.waiting}"):
             found = self._ask("GET", self._keys.waiting)
-        return heard((found or b"").decode(errors="replace"), "PostgreSQL")
+        return unpack_outage((found or b"").decode(errors="replace"), "PostgreSQL")
 
     def _ask(self, *command: bytes | str | int) -> Any:
         return unless_error(*round_trip(self._client, command))

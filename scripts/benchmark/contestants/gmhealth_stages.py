@@ -25,7 +25,7 @@ from gmhealth.core.journal import Line, pack_events, pack_lines
 from gmhealth.core.plan import NetEffect, Plan, fold, net_effects
 from gmhealth.settings import load_settings
 from gmhealth.worker import writer
-from gmhealth.worker.events import BatchDone, Notice
+from gmhealth.worker.events import BatchDone, Report
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Commit, Saved, Wrote
 from gmhealth.worker.reader import Reading
@@ -71,11 +71,11 @@ class Tally:
     changes: int = 0
     snapshots: int = 0
 
-    def observe(self, notice: Notice) -> None:
+    def observe(self, report: Report) -> None:
         """Count a batch."""
-        if isinstance(notice, BatchDone):
-            self.changes += len(notice.plan.summaries)
-            self.snapshots += len(notice.plan.snapshots)
+        if isinstance(report, BatchDone):
+            self.changes += len(report.plan.summaries)
+            self.snapshots += len(report.plan.snapshots)
 
 
 class Clocked:

@@ -9,8 +9,8 @@ import psycopg  # noqa: F401  # the drivers load before the clock starts, as eve
 import redis  # noqa: F401
 
 from gmhealth import bootstrap
+from gmhealth.observability.event_log import log_event
 from gmhealth.observability.logs import set_up
-from gmhealth.observability.narrator import narrate
 from gmhealth.settings import load_settings
 from gmhealth.worker.job import Job
 from scripts.benchmark.task import report, task
@@ -25,7 +25,7 @@ def main() -> None:
     began = time.perf_counter()
     with bootstrap.servers(settings, environ) as where, bootstrap.connected(settings, where, "consume") as parts:
         until = parts.stream.state().last_generated if job.until else None
-        bootstrap.worker(parts, Job(until=until, batch_size=settings.batch_size), narrate).run(Event())
+        bootstrap.worker(parts, Job(until=until, batch_size=settings.batch_size), log_event).run(Event())
     report(began)
 
 

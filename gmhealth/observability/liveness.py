@@ -1,6 +1,6 @@
 """What the working loop last said of itself, and how long ago: what is ready and what is a stall.
 
-A stall is a loop that does not come round. Each of its turns ends in a notice: a batch done, nothing new, standing by,
+A stall is a loop that does not come round. Each of its turns ends in a report: a batch done, nothing new, standing by,
 or a server that does not answer. Every wait inside a turn is bounded, to 6 seconds on either server and 5 seconds
 before the next try, and a turn that meets each of them at its worst stays below `STALL_S`. Looking up a name is the C
 library's; the unit keeps that short (`RES_OPTIONS`).
@@ -18,10 +18,10 @@ from time import monotonic, time
 from typing import Final
 
 from gmhealth.core.entry import EntryId
-from gmhealth.worker.events import Active, BatchDone, Idle, Notice, Paused, Standby, Waiting
+from gmhealth.worker.events import Active, BatchDone, Idle, Paused, Report, Standby, Waiting
 
 STALL_S: Final = 60.0
-"""Seconds without a notice that make a stall; `WatchdogSec=` of the unit is the same."""
+"""Seconds without a report that make a stall; `WatchdogSec=` of the unit is the same."""
 RATE_S: Final = 10.0
 """The rate is an average over about so many seconds."""
 
@@ -35,11 +35,11 @@ class Role(StrEnum):
     PAUSED = "paused"
 
 
-class Pulse:
-    """Takes note of every notice; asks nobody anything.
+class Liveness:
+    """Takes note of every report; asks nobody anything.
 
     `role`, `offset`, `trouble` (what the loop waits for; None while it does not) and `lag_s` (seconds from the last
-    entry's ID to now when its batch was done; 0 when there was nothing new) are as of the last notice.
+    entry's ID to now when its batch was done; 0 when there was nothing new) are as of the last report.
     """
 
     def __init__(self, *, clock: Callable[[], float] = monotonic, wall_clock: Callable[[], float] = time) -> None:
@@ -53,23 +53,23 @@ class Pulse:
         self._entries = 0
         self._marks = deque([(self._last, 0)])  # (when, entries by then), up to RATE_S back
 
-    def __call__(self, notice: Notice) -> None:
+    def __call__(self, report: Report) -> None:
         """Take note."""
         self._last = self._clock()
-        self.trouble = notice.error if isinstance(notice, Waiting) else None
-        match notice:
+        self.trouble = report.error if isinstance(report, Waiting) else None
+        match report:
             case BatchDone():
-                self._entries += notice.entries
-                self.offset = notice.last
-                self.lag_s = max(0.0, self._wall_clock() - notice.last.ms / 1000)
+                self._entries += report.entries
+                self.offset = report.last
+                self.lag_s = max(0.0, self._wall_clock() - report.last.ms / 1000)
             case Idle():
-                self.offset, self.lag_s = notice.offset, 0.0
+                self.offset, self.lag_s = report.offset, 0.0
             case Active():
-                self.role, self.offset = Role.ACTIVE, notice.offset
+                self.role, self.offset = Role.ACTIVE, report.offset
             case Standby():
                 self.role = Role.STANDBY
             case Paused():
-                self.role, self._pause = Role.PAUSED, str(notice)
+                self.role, self._pause = Role.PAUSED, str(report)
         self._mark()
 
     @property

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmhealth.core.entry import EntryId
-from gmhealth.core.health_state import BEHIND_AFTER_S, STALLED_AFTER_S, WINDOW_S, Health, Look, judge, recent
+from gmhealth.core.lag_state import BEHIND_AFTER_S, STALLED_AFTER_S, WINDOW_S, Health, LagSample, evaluate, recent
 
 OLD = BEHIND_AFTER_S + 1
 
 
-def look(at_s: float, offset: int, oldest_s: float = 0.0, *, consumed: bool = True) -> Look:
-    return Look(at_s, EntryId(offset, 0), oldest_s, consumed)
+def look(at_s: float, offset: int, oldest_s: float = 0.0, *, consumed: bool = True) -> LagSample:
+    return LagSample(at_s, EntryId(offset, 0), oldest_s, consumed)
 
 
 @pytest.mark.parametrize(
-    ("looks", "expected"),
+    ("samples", "expected"),
     [
         ([look(0, 5)], Health.OK),
         ([look(0, 5, BEHIND_AFTER_S)], Health.OK),
@@ -36,27 +36,27 @@ def look(at_s: float, offset: int, oldest_s: float = 0.0, *, consumed: bool = Tr
         ([look(0, 5, consumed=False), look(1, 5)], Health.OK),
     ],
 )
-def test_a_window_is_judged(looks: list[Look], expected: Health) -> None:
-    assert judge(looks) is expected
+def test_a_window_is_judged(samples: list[LagSample], expected: Health) -> None:
+    assert evaluate(samples) is expected
 
 
 def test_a_window_ends() -> None:
-    looks = [look(0, 9), look(1, 5, 1), look(2 + WINDOW_S, 6, 1)]
-    assert recent(looks) == looks[2:]
-    assert judge(recent(looks)) is Health.OK
+    samples = [look(0, 9), look(1, 5, 1), look(2 + WINDOW_S, 6, 1)]
+    assert recent(samples) == samples[2:]
+    assert evaluate(recent(samples)) is Health.OK
 
 
-looks = st.lists(
+samples = st.lists(
     st.builds(look, st.just(0.0), st.integers(0, 3), st.sampled_from([0.0, 1.0, OLD]), consumed=st.booleans()),
     min_size=1,
 ).map(lambda found: [each._replace(at_s=float(at)) for at, each in enumerate(found)])
 
 
-@given(looks)
-def test_nothing_unread_and_somebody_at_work_is_ok_whatever_was_before(window: list[Look]) -> None:
-    assert judge([*window, look(len(window), 9)]) is Health.OK
+@given(samples)
+def test_nothing_unread_and_somebody_at_work_is_ok_whatever_was_before(window: list[LagSample]) -> None:
+    assert evaluate([*window, look(len(window), 9)]) is Health.OK
 
 
-@given(looks)
-def test_only_a_missing_consumer_is_stopped(window: list[Look]) -> None:
-    assert (judge(window) is Health.STOPPED) == (not window[-1].consumed)
+@given(samples)
+def test_only_a_missing_consumer_is_stopped(window: list[LagSample]) -> None:
+    assert (evaluate(window) is Health.STOPPED) == (not window[-1].consumed)

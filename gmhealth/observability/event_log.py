@@ -20,12 +20,12 @@ from gmhealth.worker.events import (
     BatchDone,
     BatchHalved,
     Idle,
-    Notice,
     OffsetMoved,
     OffsetRestored,
     Paused,
     RecordUnreadable,
     Recovered,
+    Report,
     Settled,
     Standby,
     Waiting,
@@ -76,41 +76,41 @@ SHOWN: Final = 5
 """Games of a batch that are named."""
 
 
-def narrate(notice: Notice) -> None:
-    """Write what `notice` says, if it is worth a line."""
-    if isinstance(notice, BatchDone | Settled):
-        _refused(notice.refused)
-    if isinstance(notice, BatchDone):
-        _batch(notice)
-    elif not isinstance(notice, Idle):
-        level, message = _settled(notice) if isinstance(notice, Settled) else MESSAGES[type(notice)]
-        if isinstance(notice, Waiting) and notice.attempt & (notice.attempt - 1):
+def log_event(report: Report) -> None:
+    """Write what `report` says, if it is worth a line."""
+    if isinstance(report, BatchDone | Settled):
+        _refused(report.refused)
+    if isinstance(report, BatchDone):
+        _batch(report)
+    elif not isinstance(report, Idle):
+        level, message = _settled(report) if isinstance(report, Settled) else MESSAGES[type(report)]
+        if isinstance(report, Waiting) and report.attempt & (report.attempt - 1):
             level = DEBUG  # said at the tries 1, 2, 4, 8, …: an outage of a day is a dozen lines
-        log(level, message, **_fields(notice))
+        log(level, message, **_fields(report))
 
 
-def _settled(notice: Settled) -> tuple[int, str]:
-    if notice.repaired:
+def _settled(report: Settled) -> tuple[int, str]:
+    if report.repaired:
         return WARNING, "rows had lost writes, as after a failover or crash of PostgreSQL; they were written again"
-    if notice.published:
+    if report.published:
         return INFO, "rows that had changed since the last commit were published"
     return DEBUG, "settled: nothing was left to publish or repair"
 
 
-def _fields(notice: Notice) -> dict[str, object]:
-    if isinstance(notice, Paused):
-        return {"by": notice.who, "until": notice.until, "why": notice.why}
-    return {field.name: _plain(getattr(notice, field.name)) for field in fields(notice) if field.name != "refused"}
+def _fields(report: Report) -> dict[str, object]:
+    if isinstance(report, Paused):
+        return {"by": report.who, "until": report.until, "why": report.why}
+    return {field.name: _plain(getattr(report, field.name)) for field in fields(report) if field.name != "refused"}
 
 
 def _plain(value: object) -> object:
     return str(value) if isinstance(value, EntryId) else value
 
 
-def narrate_trouble(notice: Notice) -> None:
+def log_trouble(report: Report) -> None:
     """The same for a command that shows its progress itself: only what is out of order."""
-    if not isinstance(notice, Active):
-        narrate(notice)
+    if not isinstance(report, Active):
+        log_event(report)
 
 
 def _event(event: HealthEvent) -> dict[str, object]:

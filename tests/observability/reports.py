@@ -1,4 +1,4 @@
-"""Notices as the worker gives them."""
+"""Reports as the worker gives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One word for how consuming goes, judged over a window of looks at offset and stream.
+"""One word for how consuming goes, judged over a window of samples at offset and stream.
 
 One look cannot tell a consumer that is behind and catching up from one that does not move. After Burrow (its wiki,
 "Consumer Lag Evaluation Rules"), with the age of the oldest unread entry in the place of a count.
@@ -16,9 +16,9 @@ from gmhealth.core.entry import EntryId
 BEHIND_AFTER_S: Final = 10.0
 """An unread entry older than this means that the consumer does not keep up."""
 STALLED_AFTER_S: Final = 2.0
-"""Two looks at one offset must be so far apart to show that it does not move."""
+"""Two samples at one offset must be so far apart to show that it does not move."""
 WINDOW_S: Final = 60.0
-"""How far back a caller keeps its looks."""
+"""How far back a caller keeps its samples."""
 
 
 class Health(StrEnum):
@@ -31,10 +31,10 @@ class Health(StrEnum):
     REWOUND = "rewound"
 
 
-class Look(NamedTuple):
+class LagSample(NamedTuple):
     """One look: when (seconds, of any clock that does not jump), the saved offset, what is unread after it.
 
-    `oldest_s`: the age of the oldest unread entry, 0 for none. `consumed`: a consumer holds the writer's lock.
+    `oldest_s`: the age of the oldest unread entry, 0 for none. `consumed`: a consumer holds the leader lock.
     """
 
     at_s: float
@@ -43,33 +43,33 @@ class Look(NamedTuple):
     consumed: bool
 
 
-def judge(looks: Sequence[Look]) -> Health:
-    """Judge by `looks`, oldest first, at least one.
+def evaluate(samples: Sequence[LagSample]) -> Health:
+    """Judge by `samples`, oldest first, at least one.
 
     STOPPED: nobody consumes. REWOUND: the offset went back, and what it was put back before is not all read again.
     STALLED: an entry is unread for longer than `BEHIND_AFTER_S`, and the offset did not move. BEHIND: it moves.
     """
-    last = looks[-1]
+    last = samples[-1]
     if not last.consumed:
         return Health.STOPPED
-    if last.oldest_s and any(later.offset < earlier.offset for earlier, later in pairwise(looks)):
+    if last.oldest_s and any(later.offset < earlier.offset for earlier, later in pairwise(samples)):
         return Health.REWOUND
     if last.oldest_s <= BEHIND_AFTER_S:
         return Health.OK
-    return Health.STALLED if _stands_still(looks) else Health.BEHIND
+    return Health.STALLED if _stands_still(samples) else Health.BEHIND
 
 
-def _stands_still(looks: Sequence[Look]) -> bool:
+def _stands_still(samples: Sequence[LagSample]) -> bool:
     """Whether the offset is where it was `STALLED_AFTER_S` ago and at every look since."""
-    last = looks[-1]
+    last = samples[-1]
     since = last.at_s
-    for look in reversed(looks):
+    for look in reversed(samples):
         if look.offset != last.offset:
             break
         since = look.at_s
     return last.at_s - since >= STALLED_AFTER_S
 
 
-def recent(looks: Sequence[Look]) -> list[Look]:
-    """Those of `looks` that `WINDOW_S` before the last one still covers."""
-    return [look for look in looks if look.at_s >= looks[-1].at_s - WINDOW_S]
+def recent(samples: Sequence[LagSample]) -> list[LagSample]:
+    """Those of `samples` that `WINDOW_S` before the last one still covers."""
+    return [look for look in samples if look.at_s >= samples[-1].at_s - WINDOW_S]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gmhealth.core.outage import Outage, heard, said
+from gmhealth.core.outage import Outage, pack_outage, unpack_outage
 from gmhealth.operations.leader import Holder, holder_named
 
 OUTAGE = Outage("Redis", "AVeryLongNameOfAnErrorThatTakesAllTheRoom", 1_795_449_364, 1_000_000)
@@ -14,7 +14,7 @@ OUTAGE = Outage("Redis", "AVeryLongNameOfAnErrorThatTakesAllTheRoom", 1_795_449_
 @pytest.mark.parametrize("role", ["consume", "replay"])
 def test_a_replay_is_told_from_a_consumer(role: str, cut: bool) -> None:
     name = f"gmhealth {role} gm1.example.com:12345"
-    shown = heard(said(name, OUTAGE, 63), "Redis")[0] if cut else name
+    shown = unpack_outage(pack_outage(name, OUTAGE, 63), "Redis")[0] if cut else name
     assert (shown != name) is cut
     assert holder_named(shown) == (Holder(None, shown) if role == "replay" else Holder(shown, None))
 
