@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from scripts.benchmark.roster import ROOT, environment
 from scripts.ending import end_in_order
+from scripts.torturing.kinds import KINDS
 from scripts.torturing.tally import Tally
 
 DESCRIPTION: Final = """
@@ -40,6 +42,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--lanes", type=int, default=4, metavar="N", help="at once; default %(default)s")
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(10**6), metavar="N", help="all decisions come from it"
+    )
+    parser.add_argument(
+        "--kind",
+        action="append",
+        choices=[kind.name for kind in KINDS],
+        metavar="KIND",
+        help="only this kind of fault, as the table names it; may be repeated; default all",
     )
     parser.add_argument(
         "--keep", type=_unused, metavar="DIR", help="where evidence is kept; default a directory in /var/tmp"
@@ -64,7 +73,8 @@ class Lanes:
     def _start(self, lane: int, options: argparse.Namespace, directory: Path) -> subprocess.Popen[str]:
         faults = options.faults // options.lanes + (lane < options.faults % options.lanes)
         plan = {"seed": options.seed, "lane": lane, "faults": faults}
-        orders = json.dumps({"plan": plan, "directory": str(directory / f"lane-{lane}")})
+        kinds = options.kind or []
+        orders = json.dumps({"plan": plan, "kinds": kinds, "directory": str(directory / f"lane-{lane}")})
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "scripts.torturing.lane_process", orders],
             cwd=ROOT,
@@ -134,7 +144,9 @@ def main(arguments: Sequence[str]) -> int:
         if died:
             print(f"\n{died} of {options.lanes} lanes died before they were done; their own words are above")
         if tally.violations or died:
-            again = f"scripts/torture --seed {options.seed} --lanes {options.lanes} --faults {options.faults}"
+            words = ["--seed", options.seed, "--lanes", options.lanes, "--faults", options.faults]
+            words += [word for kind in options.kind or () for word in ("--kind", kind)]
+            again = shlex.join(["scripts/torture", *map(str, words)])
             print(f"\nevidence: {directory}\nagain: {again}")
         elif not options.keep:
             shutil.rmtree(directory, ignore_errors=True)

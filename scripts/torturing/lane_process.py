@@ -14,6 +14,7 @@ from threading import Thread
 
 from scripts.ending import end_in_order
 from scripts.torturing.campaign import Campaign, Judged, Plan, Struck
+from scripts.torturing.kinds import KINDS
 from scripts.torturing.site import site
 from scripts.torturing.tally import line_of
 
@@ -26,9 +27,11 @@ def main() -> None:
     directory = Path(orders["directory"])
     evidence = directory / "evidence"
     evidence.mkdir(parents=True)
+    kinds = [kind for kind in KINDS if kind.name in orders["kinds"] or not orders["kinds"]]
+    plan = Plan(**orders["plan"], kinds=kinds)
     try:
         with site(directory / "servers") as servers:
-            Campaign(Plan(**orders["plan"]), servers, evidence, _tell).carry_out()
+            Campaign(plan, servers, evidence, _tell).carry_out()
     except KeyboardInterrupt:
         sys.exit(130)
 
