@@ -11,6 +11,7 @@ from msgspec import DecodeError, Struct, ValidationError, json, msgpack
 from scripts.oracle import SUMMARIES, TRANSITIONS, after
 
 SWAPS = frozenset(TRANSITIONS.values())
+ROW_REFUSED = "row_refused"
 
 
 class Event(NamedTuple):
@@ -103,7 +104,17 @@ def microseconds(text: str) -> int:
     return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def letter_of(packed: bytes) -> tuple[str, list[bytes]]:
-    """Split a dead letter, a MessagePack array of source ID, reason and fields, into the first and the last."""
-    source_id, _, fields = msgpack.decode(packed, type=tuple[bytes, str, list[bytes]])
-    return source_id.decode(), fields
+class Letter(NamedTuple):
+    """A dead letter; `refusal` has PostgreSQL's words, None for an entry that is no health event."""
+
+    source_id: str
+    fields: list[bytes]
+    refusal: str | None = None
+
+
+def letter_of(packed: bytes) -> Letter:
+    """Read a dead letter, a MessagePack array of source ID, reason, fields and, for a refused row, why."""
+    source_id, reason, fields, *words = msgpack.decode(packed)
+    if bool(words) != (reason == ROW_REFUSED):
+        raise ValueError(f"a dead letter of another form: {packed!r}")
+    return Letter(source_id.decode(), fields, *words)

@@ -24,6 +24,8 @@ LAST_BREAK: Final = b"gamemaster:last_break:health_events"
 COPIED: Final = b"torture:copied"
 WENT_BACK: Final = b"torture:went_back"
 """Keys of the harness: the number of the copy that was made of all other keys, or that they were set back to."""
+REFUSING: Final = b"torture:refusing"
+"""Another one: the games whose rows PostgreSQL refuses from now on, or may have begun to refuse no more."""
 
 Command: TypeAlias = tuple[bytes, ...]
 Fields: TypeAlias = dict[bytes, bytes]
@@ -60,6 +62,12 @@ class WentBack(NamedTuple):
     number: int
 
 
+class Refusing(NamedTuple):
+    """PostgreSQL may refuse the rows of these games from now on, and of no others."""
+
+    games: frozenset[str]
+
+
 class Noted(NamedTuple):
     """A consumer noted a break of the stream for those who look later."""
 
@@ -90,7 +98,7 @@ class Step:
     writes: Fields | None = None
 
 
-Effect: TypeAlias = Fed | Trimmed | Deleted | Copied | WentBack | Noted | Step
+Effect: TypeAlias = Fed | Trimmed | Deleted | Copied | WentBack | Refusing | Noted | Step
 
 
 class Effects:
@@ -147,6 +155,8 @@ def _alone(command: Command) -> Effect | None:
         return Deleted(key)
     if (name, key) == (b"SET", COPIED):
         return Copied(int(command[2]))
+    if (name, key) == (b"SET", REFUSING):
+        return Refusing(frozenset(command[2].decode().split()))
     if (name, key) == (b"SET", LAST_BREAK):
         facts = json.loads(command[2])
         return Noted(facts.pop("kind"), facts)

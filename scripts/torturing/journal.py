@@ -15,15 +15,21 @@ from scripts.torturing.versions import Version
 RULE = "journal"
 
 
-def judge_events(step: Step, entries: Sequence[Entry], folded: Mapping[int, tuple[str, Folded]]) -> Iterator[Violation]:
-    """Judge a batch's line; `folded` has, by the event's time, the status before it and what it did."""
+def judge_events(
+    step: Step, entries: Sequence[Entry], folded: Mapping[int, tuple[str, Folded]], refused: Collection[str]
+) -> Iterator[Violation]:
+    """Judge a batch's line; `folded` has, by the event's time, the status before it and what it did.
+
+    `refused` are the games whose rows PostgreSQL refused.
+    """
     sent = {one.at for one in step.sent}
     expected = []
     for entry_id, _, event in entries:
         if event is None:
             continue
         if event.at not in folded:
-            expected.append(Done(str(entry_id), "no_row", "", "", published=False))
+            outcome = "refused" if event.game_id in refused else "no_row"
+            expected.append(Done(str(entry_id), outcome, "", "", published=False))
             continue
         before, done = folded[event.at]
         outcome = "swapped" if done.swapped else "conflict" if event.kind in TRANSITIONS else "health_only"

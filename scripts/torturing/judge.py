@@ -6,11 +6,11 @@ Knows neither what the consumer remembered nor what it was asked; only what beca
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gmhealth.core.entry import START, EntryId
-from scripts.torturing.contract import CommitRecord, Event, Folded, fold, letter_of
+from scripts.torturing.contract import CommitRecord, Event, Folded, fold
 from scripts.torturing.effects import (
     OFFSET,
     Copied,
@@ -19,6 +19,7 @@ from scripts.torturing.effects import (
     Fed,
     Fields,
     Noted,
+    Refusing,
     Sent,
     Step,
     Trimmed,
@@ -28,6 +29,7 @@ from scripts.torturing.feed import quiet
 from scripts.torturing.history import Entry, Evidence, History
 from scripts.torturing.journal import judge_events, judge_writes
 from scripts.torturing.keys import Keys
+from scripts.torturing.refusals import Refusals
 from scripts.torturing.reports import Reports, Violation
 from scripts.torturing.settling import Settling
 from scripts.torturing.versions import Row, Version
@@ -69,6 +71,7 @@ class Judge:
         self._lost_commit: CommitRecord | None = None  # that its worker has seen, and Redis has lost
         self._run = Run()
         self._settling = Settling(self._history, self._reports)
+        self._refusals = Refusals(self._history)
 
     def judge(self, evidence: Evidence) -> list[Violation]:
         """Judge a run that has been drained; give what it found."""
@@ -100,6 +103,8 @@ class Judge:
                 self._copies = {number: self._copy()}
             case WentBack(number):
                 self._go_back(self._copies[number])
+            case Refusing(games):
+                self._refusals.begin(games)
             case _:
                 self._sent += len(effect.sent)
                 if effect.audit is not None:
@@ -118,6 +123,7 @@ class Judge:
         else:
             self._settle(step, record)
         self._commits += 1
+        self._refusals.committed()
         for rule, text in self._keys.committed(step, record, self._history.count):
             self._violated(rule, text)
         self._history.committed(record)
@@ -192,7 +198,8 @@ class Judge:
         if not entries or entries[-1].entry_id != offset:
             self._violated("I6", f"a commit moved the offset from {before} to {offset}: {record}")
             return
-        self._judge_letters(step, entries)
+        refused = self._refusals.refused(step, entries)
+        self._run.found += self._refusals.judge_letters(step, entries, refused)
         events = [entry.event for entry in entries if entry.event is not None]
         games = defaultdict(list)
         for event in events:
@@ -200,13 +207,7 @@ class Judge:
         sent = {one.at: one for one in step.sent}
         if [one.at for one in step.sent] != [event.at for event in events if event.at in sent]:
             self._violated("I5", f"{record} sent what is not of its batch ({before}, {offset}]: {step.sent}")
-        self._judge_games(step, record, entries, games, sent)
-
-    def _judge_letters(self, step: Step, entries: Sequence[Entry]) -> None:
-        expected = [(str(entry_id), list(parts)) for entry_id, parts, event in entries if event is None]
-        found = [letter_of(letter[b"letter"]) for letter in step.dead]
-        if found != expected:
-            self._violated("I7", f"{step.record}: dead letters {found}, expected {expected}")
+        self._judge_games(step, record, entries, games, sent, refused)
 
     def _judge_games(
         self,
@@ -215,35 +216,53 @@ class Judge:
         entries: Sequence[Entry],
         games: Mapping[str, Sequence[Event]],
         sent: Mapping[int, Sent],
+        refused: Collection[str],
     ) -> None:
         versions: dict[str, Version] = {}
         steps: dict[int, tuple[str, Folded]] = {}
         for game_id, events in games.items():
-            if game_id not in self._model:
+            if game_id not in self._model or game_id in refused:
                 if any(event.at in sent for event in events):
-                    self._violated("D5", f"a snapshot of {game_id}, which has no row")
+                    self._violated("D5", f"a snapshot of {game_id}, which has no row, or one that was refused")
+                if game_id in refused:
+                    self._refused(record, game_id)
                 continue
             version = self._written(record, game_id, events)
             if version is None:
                 return
             versions[game_id] = version
+            self._refusals.wrote(version)
             folded = self._judge_game(record, version, events, sent)
             before = [version.old_status, *(each.status for each in folded)]
             steps.update({each.event.at: (was, each) for was, each in zip(before, folded, strict=False)})
-        self._run.found += judge_events(step, entries, steps)
+        self._judge_times(record, versions.values(), split=self._refusals.may_split(games.keys()))
+        self._run.found += judge_events(step, entries, steps, refused)
         targets = {game_id: _target(events) for game_id, events in games.items()}
         self._run.found += judge_writes(step, versions, targets)
 
+    def _refused(self, record: CommitRecord, game_id: str) -> None:
+        """I7: nothing is written of a refused row; it stays as it was, or as a batch without a commit left it."""
+        if written := self._history.written(record, game_id):
+            self._violated("I7", f"{record} says that PostgreSQL refused what it wrote: {written}")
+        if self._refusals.follows_uncommitted(record, game_id):
+            self._run.unsure.add(game_id)
+
     def _written(self, record: CommitRecord, game_id: str, events: Sequence[Event]) -> Version | None:
-        """I1: the row is written when the offset passes; once, later than the last commit and no later than this."""
+        """I1: the row is written when the offset passes, and once."""
         found = self._history.written(record, game_id)
         if len(found) != 1:
             self._violated("I1", f"{record} passed {events}, and this was written since its last commit: {found}")
             return None
-        last = self._keys.record
-        if last is not None and not last.written_us < record.written_us <= found[0].updated_us:
-            self._violated("I3", f"{record} came after {last}, and the row has another time: {found[0]}")
         return found[0]
+
+    def _judge_times(self, record: CommitRecord, versions: Collection[Version], *, split: bool) -> None:
+        """I3: rows are later than the last commit, and this one no later than any; than the last, were they `split`."""
+        last, times = self._keys.record, [version.updated_us for version in versions]
+        if last is None or not times:
+            return
+        until = max(times) if split else min(times)
+        if not last.written_us < record.written_us <= until or min(times) <= last.written_us:
+            self._violated("I3", f"{record} came after {last}, and rows have other times: {versions}")
 
     def _judge_game(
         self, record: CommitRecord, version: Version, events: Sequence[Event], sent: Mapping[int, Sent]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from scripts.torturing.effects import OFFSET, RECORD
 from scripts.torturing.moments import CUT, PASS, Act, Moment, Side, Verdict
+from scripts.torturing.row_faults import refused, slow
 
 if TYPE_CHECKING:
     from scripts.torturing.lane import Lane
@@ -27,6 +28,9 @@ ANY_POSTGRES: Final = frozenset(("load", "now", "write", "lock", "session", "ali
 
 SETTLING: Final = ("offset", "now", "load", "publish")
 """What a leader does before its first batch."""
+
+TOO_LONG_S: Final = 5.15
+"""A little more than the `statement_timeout` of the consumer's session."""
 
 UNSENT: Final = (Side.BEFORE,)
 ANSWERED: Final = (Side.AFTER,)
@@ -243,6 +247,36 @@ def deadlocked(lane: Lane, _size: float) -> Course:
         held.cross()
 
 
+def row_refused(lane: Lane, size: float) -> Course:
+    """PostgreSQL refuses the rows of some of the games that are written, for a moment."""
+    with refused(lane.site, _some(lane, size)):
+        yield PASS
+        lane.pause(0.1 + 0.5 * size)
+
+
+def row_refused_and_killed(lane: Lane, size: float) -> Course:
+    """The same, and `kill -9` on the way to the commit; another process meets it as well, or not any more."""
+    moments = [Moment(wire, side) for wire in ("write", "publish") for side in AROUND]
+    with refused(lane.site, _some(lane, size)):
+        yield PASS
+        lane.kill_at(lane.random.choice(moments))
+        lane.start_consumer()
+        lane.pause(0.6 * size)
+
+
+def _some(lane: Lane, size: float) -> list[str]:
+    games = lane.games_written()
+    return lane.random.sample(games, min(len(games), 1 + int(3 * size)))
+
+
+def rows_slow(lane: Lane, _size: float) -> Course:
+    """PostgreSQL takes longer for these rows than it may, all together, and not for half of them."""
+    games = lane.games_written(least=2)
+    with slow(lane.site, TOO_LONG_S / len(games)):
+        yield PASS
+        lane.await_commit()
+
+
 def reset_back(lane: Lane, size: float) -> Course:
     """An operator sets the offset back."""
     lane.reset(-1 - int(8 * size))
@@ -346,6 +380,9 @@ KINDS: Final = [
     Kind("leader lock lost", lock_lost),
     Kind("row locked", row_locked, ("write",), UNSENT, 1),
     Kind("deadlock", deadlocked, ("write",), UNSENT, 2),
+    Kind("row refused", row_refused, ("write",), UNSENT, 1),
+    Kind("row refused, kill -9", row_refused_and_killed, ("write",), UNSENT, 1, survived=False),
+    Kind("rows slow", rows_slow, ("write",), UNSENT, 2),
     Kind("offset reset back", reset_back),
     Kind("offset reset forward", reset_forward),
     Kind("offset reset, command", reset_by_command),

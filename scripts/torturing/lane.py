@@ -61,6 +61,8 @@ ALL_KEYS: Final[Sequence[bytes | str]] = (
 )
 COPIED_WITHIN_S: Final = 10.0
 """For a first commit to come."""
+COMMITTED_WITHIN_S: Final = 25.0
+"""For a batch that has to be halved a few times, each after the 5 s that PostgreSQL tries."""
 END_CONNECTIONS: Final = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 """All but our own. In the same step as something else: no commit that is on its way already comes after it."""
 DELETE: Final = """
@@ -112,6 +114,15 @@ class Lane:
             self.feeder.feed()
             time.sleep(min(left, feed_every_s))
 
+    def await_commit(self) -> None:
+        """Wait until the consumer commits a batch, while events come."""
+        before, end = self.site.ask("GET", OFFSET), time.monotonic() + COMMITTED_WITHIN_S
+        while self.site.ask("GET", OFFSET) == before:
+            self.consumer.check()
+            if time.monotonic() > end:
+                raise Stuck("the consumer does not get on, however small a batch it could try")
+            self.pause(SLOWLY_S)
+
     def await_link_end(self) -> None:
         """Wait until the consumer has given up the connection that was struck."""
         link = self.link
@@ -142,17 +153,22 @@ class Lane:
             other.execute(TAKE_LOCK)
             yield
 
+    def games_written(self, *, least: int = 1) -> list[str]:
+        """Give the games that the held message writes, in order; not all that it names have a row."""
+        rows = 'SELECT game_id FROM runtime_records WHERE game_id = ANY (%s) ORDER BY game_id COLLATE "C"'
+        games = [game_id for (game_id,) in self.site.query(rows, [games_in(self.raw)])]
+        if len(games) < least:
+            raise Missed("this write has too few games that have a row")
+        return games
+
     @contextmanager
     def row_held(self) -> Iterator[Held]:
-        """Hold the last of the rows that the held message writes; not all of the games that it names have one."""
-        rows = 'SELECT game_id FROM runtime_records WHERE game_id = ANY (%s) ORDER BY game_id COLLATE "C"'
+        """Hold the last of the rows that the held message writes."""
         with psycopg.connect(self.site.postgres.dsn, application_name=GAME_MASTER, options=DURABLE) as other:
             other.execute(
                 "SET deadlock_timeout = '20s'; SET lock_timeout = '10s'"
             )  # so that it is the consumer who finds the deadlock
-            games = [game_id for (game_id,) in other.execute(rows, [games_in(self.raw)])]
-            if not games:
-                raise Missed("no game of this write has a row")
+            games = self.games_written()
             held = Held(self, other, games)
             held.lock(games[-1])
             yield held

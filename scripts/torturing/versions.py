@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from scripts.torturing import row_faults
 from scripts.torturing.feed import COLD, game_name
 from scripts.torturing.site import Site
 
@@ -22,6 +23,7 @@ CREATE TABLE versions (
 
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM strike_row(NEW.game_id);
     INSERT INTO versions (at, game_id, by, old_status, old_turn, status, turn, health, updated_us) VALUES (
         extract(epoch FROM clock_timestamp()), NEW.game_id, current_setting('application_name'),
         OLD.status, OLD.current_turn, NEW.status, NEW.current_turn, NEW.engine_health,
@@ -88,7 +90,7 @@ def prepare(where: Site) -> None:
     """Make the games and the record of their versions."""
     where.query("DELETE FROM runtime_records")
     where.query(SETUP, [[game_name(game) for game in range(COLD)]])
-    where.query(RECORD)
+    where.query(row_faults.SETUP + RECORD)
 
 
 def rows(where: Site) -> dict[str, Row]:

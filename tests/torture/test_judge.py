@@ -21,6 +21,7 @@ from scripts.torturing.effects import (
     Fed,
     Fields,
     Noted,
+    Refusing,
     Sent,
     Step,
     Trimmed,
@@ -275,6 +276,58 @@ def test_nothing_is_written_again_that_was_not_lost() -> None:
     worker = "host:8:abc"
     steps = [Step(record(6, 5, 5, worker=worker, verified=False)), repair(record(7, 5, 8, worker=worker), mended)]
     assert rules(with_more(clean(), *steps, versions=[mended])) == {"I10"}
+
+
+WORDS = "the harness refuses game-0000, SQLSTATE P0001"
+REFUSING_0, REFUSING_NONE = Refusing(frozenset({"game-0000"})), Refusing(frozenset())
+
+
+def refused(written: Version, *, words: str = WORDS, worker: str = "host:7:abc") -> list[Effect]:
+    """A batch with an event of each game, of which PostgreSQL refused the row of the first."""
+    sent = Sent("game-0001", 5, GENERATING, "healthy", 7)
+    done: list[Done] = [("6-0", "refused", "", "", False), ("7-0", "health_only", GENERATING, GENERATING, True)]
+    step = batch(record(7, 7, written.n, worker=worker), [sent], done, written)
+    letter = [b"6-0", "row_refused", list(event(6, 0, "probe_failed").parts), words]
+    step.dead = [{b"letter": msgpack.encode(letter)}]
+    return [event(6, 0, "probe_failed"), event(7, 1, "container_started"), step]
+
+
+def after_a_refusal(*, refusing: Refusing = REFUSING_0, words: str = WORDS) -> Evidence:
+    written = version(8, 1, GENERATING, GENERATING, 5, "healthy")
+    rows = {**clean().rows, "game-0001": Row(GENERATING, 5, "healthy")}
+    *fed, step = refused(written, words=words)
+    return with_more(clean(), refusing, *fed, REFUSING_NONE, step, versions=[written], rows=rows)
+
+
+def test_events_of_a_refused_row_are_dead_letters_and_nothing_else() -> None:
+    assert judged(after_a_refusal()) == []
+    assert rules(after_a_refusal(words="another reason")) == {"I7"}
+    assert rules(after_a_refusal(refusing=Refusing(frozenset({"game-0001"})))) == {"I7"}
+    assert rules(with_step(after_a_refusal(), -1, dead=[])) >= {"I1"}
+    assert rules(with_step(after_a_refusal(), -1, sent=[R._replace(at=6)])) >= {"D5"}
+    wrote = version(7, 0, RUNNING, RUNNING, 1, "probe_failed")
+    assert rules(replace(after_a_refusal(), versions=[*after_a_refusal().versions, wrote])) == {"I7"}
+
+
+def test_what_was_refused_before_the_last_commit_is_no_excuse() -> None:
+    *before, last = after_a_refusal().effects
+    at = [index for index, effect in enumerate(before) if isinstance(effect, Step)][-1]
+    early: list[Effect] = [effect for effect in before if not isinstance(effect, Refusing)]
+    early = [*early[:at], REFUSING_0, REFUSING_NONE, *early[at:]]
+    assert rules(replace(after_a_refusal(), effects=[*early, last])) == {"I7"}
+
+
+def test_a_refused_row_may_have_what_a_batch_without_a_commit_had_left() -> None:
+    left = version(6, 0, RUNNING, RUNNING, 1, "probe_failed")
+    written = version(8, 1, GENERATING, GENERATING, 5, "healthy", "gmhealth consume host:8")
+    rows = {"game-0000": left.row, "game-0001": written.row}
+    worker = "host:8:abc"
+    steps = [repair(record(6, 5, 7, worker=worker), left), *refused(written, worker=worker)]
+    settled = with_more(clean(), REFUSING_0, *steps, versions=[left, written], rows=rows)
+    assert judged(settled) == []
+    steps[0] = Step(record(6, 5, 7, worker=worker))
+    unwritten = with_more(clean(), REFUSING_0, *steps, versions=[written], rows=rows)
+    assert rules(unwritten) == {"I10"}
 
 
 def test_an_operator_may_have_entries_run_again() -> None:

@@ -41,6 +41,17 @@ NOTHING_PUBLISHED = (
 )
 NOT_DURABLE = ("adapters/postgres/rows.py", "SELECT set_config('synchronous_commit', 'on', false)", "SELECT '', '', ''")
 
+REFUSED_AND_DROPPED = (
+    "worker/loop.py",
+    "(*decoded.invalid, *dead_letters(reading.read.entries, written)) if self._job.moves_offset else ()",
+    "decoded.invalid",
+)
+NEIGHBOUR_REFUSED = (
+    "worker/isolation.py",
+    "            if len(effects) == 1:\n",
+    "            if len(effects) <= 2:\n",
+)
+
 
 class Caught(Exception):
     """The harness found something."""
@@ -110,6 +121,8 @@ BEFORE_PUBLISHING = {"wires": ("publish",), "sides": (Side.BEFORE,), "games": 3}
             {"I1"},
             id="rows written with synchronous_commit off",
         ),
+        pytest.param(REFUSED_AND_DROPPED, named("row refused"), {"I1"}, id="events of a refused row dropped"),
+        pytest.param(NEIGHBOUR_REFUSED, named("row refused"), {"I7"}, id="a game refused with another one"),
     ],
 )
 def test_a_broken_worker_is_caught(
