@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import psycopg
 import pytest
 import redis
 
+from gmhealth.embedded import embedded_servers
 from tests import incident
 from tests.canary import CANARY
 from tests.e2e.conftest import Gmhealth
-from tests.games import Game, add_game, game
+from tests.eventually import eventually
+from tests.games import Game, add_game, game, games
 from tests.streams import append, everything
 
 OFFSET = "gamemaster:stream_offsets:health_events"
@@ -130,3 +133,25 @@ def test_passwords_are_in_no_line_of_a_run(
     assert redis_client.exists(OFFSET)
     assert "consuming" in done.stderr
     assert CANARY not in done.stderr + done.stdout
+
+
+def test_another_postgresql_cluster_is_refused_and_no_snapshot_is_sent(
+    over: Over, redis_client: redis.Redis, redis_url: str, postgres_dsn: str, pg: psycopg.Connection, tmp_path: Path
+) -> None:
+    """As an old primary that nobody fenced, or a wrong DSN: each has a leader lock of its own."""
+    add_game(pg)
+    append(redis_client, incident.STREAM, {"game_id": "game-a", "event_type": "container_oom", "occurred_at_ms": "1"})
+    ours = over({"GMHEALTH_REDIS_URL": redis_url, "GMHEALTH_POSTGRES_DSN": postgres_dsn}).start("consume")
+    eventually(lambda: redis_client.xlen("gm:lobby_events") == 1)
+    with embedded_servers(tmp_path / "another") as another, psycopg.connect(another.postgres_dsn) as other_pg:
+        before = [game(other_pg, name) for name in games(other_pg)]
+        environ = {"GMHEALTH_REDIS_URL": redis_url, "GMHEALTH_POSTGRES_DSN": another.postgres_dsn}
+        for arguments in (["consume"], ["replay", "--from-id", "0-1", "--yes"]):
+            done = over(environ).run(*arguments)
+            assert done.returncode == 1, done.stderr
+            assert "this PostgreSQL is another cluster than that of the last commit; nothing was changed" in done.stderr
+        assert [game(other_pg, name) for name in games(other_pg)] == before
+    append(redis_client, incident.STREAM, {"game_id": "game-a", "event_type": "probe_failed", "occurred_at_ms": "2"})
+    eventually(lambda: redis_client.xlen("gm:lobby_events") == 2)
+    assert ours.stop() == 0
+    assert redis_client.xlen("gm:lobby_events") == 2
