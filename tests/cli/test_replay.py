@@ -221,7 +221,7 @@ def test_a_rate_sets_the_pace_of_the_worker(run: Run, five: list[str], monkeypat
     """Five entries at 10 a second are five batches of one, and a tenth of a second to wait after each."""
     waited: list[float] = []
     monkeypatch.setattr(
-        "gmhealth.worker.loop.Worker._pause", lambda _worker, _stop, seconds: waited.append(round(seconds, 3))
+        "gmhealth.worker.loop.Worker._wait", lambda _worker, _stop, seconds: waited.append(round(seconds, 3))
     )
     run("replay", "--from-id", "0-1", "--rate", "10")
     assert [seconds for seconds in waited if seconds] == [0.1] * 5

@@ -12,7 +12,7 @@ from gmhealth import core
 FILES = sorted(Path(core.__path__[0]).rglob("*.py"))
 IMPORTS = {
     "__future__", "collections", "dataclasses", "enum", "functools", "gmhealth", "itertools", "json", "msgspec",
-    "operator", "re", "typing",
+    "operator", "re", "shlex", "typing",
 }  # fmt: skip
 CALLS = {"open", "print", "input"}
 

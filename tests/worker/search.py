@@ -50,7 +50,7 @@ class Fault(Enum):
 
 AT_COMMITS = frozenset({Fault.LATE, Fault.CRASHES_LATE})
 CRASHES = frozenset({Fault.CRASHES, Fault.CRASHES_AFTER, Fault.CRASHES_LATE, Fault.ALL_KILLED})
-DELAY = 5
+DELAY = 6
 """Calls until a late commit arrives."""
 
 
