@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from gmhealth.cli.help import Group
-from gmhealth.core.safe import safe_lines
+from gmhealth.core.text import safe_lines
 from gmhealth.errors import GmhealthError
 
 INTERRUPTED: Final = 130

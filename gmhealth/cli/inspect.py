@@ -101,7 +101,7 @@ def _follow(opened: Session, history: History, output: Output) -> None:
 
 
 def _line(item: Any) -> str:
-    from gmhealth.core.safe import safe
+    from gmhealth.core.text import safe
     from gmhealth.operations.models import SnapshotView
     from gmhealth.operations.times import clock
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from gmhealth.cli.folding import cells, fold
-from gmhealth.core.safe import safe
+from gmhealth.core.text import safe
 
 GAP: Final = 2
 LONGEST_VALUE: Final = 240

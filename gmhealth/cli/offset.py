@@ -87,7 +87,7 @@ def _place(entry: EntryView | None) -> str:
 def _reset(line: dict[str, str] | None) -> str:
     if line is None:
         return "never"
-    from gmhealth.core.number import number
+    from gmhealth.core.text import number
     from gmhealth.operations.times import from_ms, utc_and_local
 
     at = number(line.get("at_ms", ""))

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gmhealth.cli.layout import Line, Part, plain
-from gmhealth.core.safe import safe_lines
+from gmhealth.core.text import safe_lines
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gmhealth.cli.globals import Globals, program, settings_of
-from gmhealth.core.safe import safe, shell_word
+from gmhealth.core.text import safe, shell_word
 from gmhealth.errors import ConfigError, Refused
 
 if TYPE_CHECKING:

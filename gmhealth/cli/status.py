@@ -13,7 +13,7 @@ from gmhealth.cli.layout import Facts, Grid, Part, Span
 from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
 from gmhealth.cli.session import session
 from gmhealth.core.lag_state import LagSample
-from gmhealth.core.safe import safe
+from gmhealth.core.text import safe
 from gmhealth.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -92,10 +92,9 @@ def _pause(opened: Session, interval: float) -> None:
 def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
     from gmhealth.operations.dead_letters import dropped_text
     from gmhealth.operations.discontinuities import break_text
-    from gmhealth.operations.leader import consumer_text
+    from gmhealth.operations.leader import consumer_text, waiting_text
     from gmhealth.operations.position import lag_text
     from gmhealth.operations.times import ago
-    from gmhealth.operations.waiting import waiting_text
 
     dropped = f"; {dropped_text(view.dead_letters_dropped)}" if view.dead_letters_dropped else ""
     letters = f"{dropped}: {opened.command('dead-letter', 'list')}" if view.dead_letters else dropped

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from gmhealth.core.host import is_host
+from gmhealth.core.text import is_host
 from gmhealth.errors import ConfigError, Unusable
 from gmhealth.observability.liveness import Liveness
 

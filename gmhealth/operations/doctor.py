@@ -10,8 +10,7 @@ from gmhealth.errors import GmhealthError, Unavailable
 from gmhealth.operations.dead_letters import dropped_text
 from gmhealth.operations.discontinuities import break_text, is_recent
 from gmhealth.operations.doctor_postgres import postgres_server, postgres_session, postgres_table
-from gmhealth.operations.doctor_redis import redis_keys, redis_permissions, redis_server
-from gmhealth.operations.doctor_sentinel import redis_sentinels
+from gmhealth.operations.doctor_redis import redis_keys, redis_permissions, redis_sentinels, redis_server
 from gmhealth.operations.findings import judged, ok
 from gmhealth.operations.leader import consumer_text, holder
 from gmhealth.operations.models import CheckView

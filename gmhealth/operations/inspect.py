@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from gmhealth.core.entry import START, Entry, EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.explain import Explanation, explain_read, explain_unread
-from gmhealth.core.number import number
 from gmhealth.core.plan import Row
 from gmhealth.core.rules import ALLOWED, Status
 from gmhealth.core.snapshot import Snapshot
+from gmhealth.core.text import number
 from gmhealth.errors import NotFound
 from gmhealth.operations.models import EntryView, EventView, InspectView, RowView, SnapshotView
 from gmhealth.operations.position import entry_view

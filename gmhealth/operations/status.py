@@ -10,12 +10,11 @@ from typing import Final
 from gmhealth.core.entry import EntryId
 from gmhealth.core.lag_state import LagSample, evaluate, recent
 from gmhealth.errors import Unavailable
-from gmhealth.operations.leader import holder
+from gmhealth.operations.leader import holder, waiting, waiting_as_well, waiting_text
 from gmhealth.operations.models import RowView, StatusView
 from gmhealth.operations.position import entry_view, standing
 from gmhealth.operations.session import Session
 from gmhealth.operations.times import EPOCH, from_ms
-from gmhealth.operations.waiting import waiting, waiting_as_well, waiting_text
 
 COUNTED: Final = 10_000
 

@@ -13,7 +13,6 @@ from random import random
 from time import monotonic, perf_counter
 from typing import Final, NoReturn
 
-from gmhealth.core.backoff import Backoff
 from gmhealth.core.continuity import Break, Place
 from gmhealth.core.events import HealthEvent, InvalidEntry
 from gmhealth.core.journal import pack_events
@@ -22,7 +21,7 @@ from gmhealth.errors import Refused, Unavailable
 from gmhealth.worker.commits import Commits, Content, FenceLost, Position
 from gmhealth.worker.events import Active, BatchDone, BatchHalved, Idle, Observer, Paused, Standby
 from gmhealth.worker.job import Job
-from gmhealth.worker.outages import Outages
+from gmhealth.worker.outages import Backoff, Outages
 from gmhealth.worker.ports import Ledger, Lock, Rows, Saved, Stop, Stream
 from gmhealth.worker.reader import Reader, Reading
 from gmhealth.worker.repair import Settler

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gmhealth.core.debounce import remember
 from gmhealth.core.entry import Entry
 from gmhealth.core.events import HealthEvent, InvalidEntry, Reason, dead_letter
 from gmhealth.core.journal import Line
 from gmhealth.core.plan import NetEffect, Outcome, Plan, Refusal, fold, net_effects
+from gmhealth.core.snapshot import remember
 from gmhealth.worker.isolation import Applied, Isolation
 from gmhealth.worker.ports import Meanwhile, Rows, nothing
 

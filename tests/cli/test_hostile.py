@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from gmhealth.core.packed_letter import pack
-from gmhealth.core.safe import safe
+from gmhealth.core.text import safe
 from tests.cli.conftest import Run
 from tests.cli.world import AUDIT, DROPPED, HOSTILE, LETTERS, LOBBY, OFFSET, STREAM, append, event
 from tests.games import add_game

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmhealth.core.debounce import remember
+from gmhealth.core.snapshot import remember
 
 
 def test_the_last_summary_of_a_game_counts() -> None:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from gmhealth.core.host import is_host
+from gmhealth.core.text import is_host
 
 
 @pytest.mark.parametrize("text", ["", "db", "db.example.org.", "127.0.0.1", "::1", "bücher.example", "/run/postgresql"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gmhealth.core.number import number
+from gmhealth.core.text import number
 
 
 @pytest.mark.parametrize(("text", "found"), [("0", 0), ("0012", 12), (b"12", 12), ("9" * 18, 10**18 - 1)])

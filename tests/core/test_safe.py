@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmhealth.core.safe import safe, safe_lines, shell_word
+from gmhealth.core.text import safe, safe_lines, shell_word
 from tests.cli.world import HOSTILE
 
 texts = st.text(st.characters(), max_size=60)

@@ -17,12 +17,12 @@ from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.adapters.redis import connection as redis_connection
 from gmhealth.adapters.redis.ledger import RedisLedger
 from gmhealth.adapters.redis.stream import RedisStream
-from gmhealth.core.backoff import Backoff
 from gmhealth.core.packed_letter import unpack
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.worker.events import Active, Idle, Report, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.loop import Worker
+from gmhealth.worker.outages import Backoff
 from gmhealth.worker.ports import Commit
 from tests.eventually import eventually
 from tests.ledger_keys import KEYS

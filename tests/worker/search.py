@@ -9,13 +9,13 @@ from functools import cache
 from itertools import count
 from typing import NamedTuple
 
-from gmhealth.core.backoff import Backoff
 from gmhealth.core.entry import Entry, EntryId
 from gmhealth.core.rules import SWAPS, EventType
 from gmhealth.errors import Unavailable
 from gmhealth.worker.events import Idle, Report, Settled, Standby
 from gmhealth.worker.job import Job
 from gmhealth.worker.loop import Worker
+from gmhealth.worker.outages import Backoff
 from tests.worker.memory import Contents, Game, Ports, Postgres, Published, Redis
 
 MOVES = {"running": "generation_in_progress", "generation_in_progress": "running", "engine_unreachable": "stopped"}

@@ -48,8 +48,12 @@ def failing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Una
                     raise error
 
         found = Scenario(scene.actor(Boundaries(visit=visit), job=ONCE), Told(), Told())
-        monkeypatch.setattr("gmhealth.adapters.redis.ledger.RedisLedger.show_outage", lambda _, outage: found.redis(outage))
-        monkeypatch.setattr("gmhealth.adapters.postgres.rows.PostgresRows.show_outage", lambda _, out: found.postgres(out))
+        monkeypatch.setattr(
+            "gmhealth.adapters.redis.ledger.RedisLedger.show_outage", lambda _, outage: found.redis(outage)
+        )
+        monkeypatch.setattr(
+            "gmhealth.adapters.postgres.rows.PostgresRows.show_outage", lambda _, out: found.postgres(out)
+        )
         return found
 
     return make

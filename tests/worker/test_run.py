@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from gmhealth.core.backoff import Backoff
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused, Unavailable
 from gmhealth.worker.events import Idle, Recovered, Standby, Waiting
 from gmhealth.worker.loop import KEEP_ALIVE_S
+from gmhealth.worker.outages import Backoff
 from tests.games import add_game
 from tests.worker.faulty import Boundaries, Crossing, When
 from tests.worker.scene import QUICK, Actor, Scene

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.pq import Conninfo
 
-from gmhealth.core.host import is_host
+from gmhealth.core.text import is_host
 from gmhealth.errors import ConfigError
 
 _PORTS: Final = re.compile("[0-9,]*")

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
-from gmhealth.core.host import is_host
+from gmhealth.core.text import is_host
 from gmhealth.errors import ConfigError
 
 TLS_OPTIONS: Final = (

@@ -15,8 +15,8 @@ from redis import exceptions
 from gmhealth.adapters.redis.connection import round_trip, translated, unless_error
 from gmhealth.adapters.redis.queries import RedisQueries
 from gmhealth.core.entry import START, Entry, EntryId
-from gmhealth.core.number import number
 from gmhealth.core.packed_letter import unpack
+from gmhealth.core.text import number
 
 RETRY_SCRIPT: Final = Path(__file__).with_name("retry.lua").read_text(encoding="utf-8")
 MOST_PARTS: Final = 7_900

@@ -1,4 +1,4 @@
-"""Text from a stream, a row or a command line, made harmless for a terminal and for a shell: it may be hostile."""
+"""Text that others wrote, which may be anything: made harmless to show and to paste, and read as what it should be."""
 
 from __future__ import annotations
 
@@ -49,3 +49,24 @@ def _visible(match: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+MOST_DIGITS: Final = 18
+"""Digits that any 64-bit integer can hold. Far more would make `int()` slow, and from 4,300 on raise."""
+
+
+def number(text: str | bytes) -> int | None:
+    """Read `123`; None for anything else, also for other scripts' digits (`isdigit` takes "²", `int` does not)."""
+    return int(text) if len(text) <= MOST_DIGITS and text.isascii() and text.isdigit() else None
+
+
+def is_host(text: str) -> bool:
+    """Whether a look-up of `text` can be asked for: "" and addresses as well, but neither "a..b" nor an endless part.
+
+    Python encodes a name (IDNA) to look it up, and raises what is no `OSError` where it cannot.
+    """
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return True
