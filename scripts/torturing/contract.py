@@ -74,6 +74,7 @@ class CommitRecord(Struct, frozen=True):
     entries_read: int | None
     written_at: str
     verified: bool
+    server: dict[str, str] = {}
 
     @property
     def id(self) -> str:
@@ -89,6 +90,11 @@ class CommitRecord(Struct, frozen=True):
     def written_us(self) -> int:
         """The time up to which all that was written has been published, in Unix microseconds."""
         return microseconds(self.written_at)
+
+    @property
+    def started_us(self) -> int:
+        """When the PostgreSQL that it was written to was started, in Unix microseconds."""
+        return microseconds(self.server["started"]) if self.server else 0
 
 
 def commit_record_of(packed: bytes) -> CommitRecord | None:

@@ -12,7 +12,7 @@ from gmhealth.core.entry import EntryId
 from scripts.torturing.contract import CommitRecord, Event, commit_record_of, event_of
 from scripts.torturing.effects import Effect, Fed
 from scripts.torturing.proxy import Published
-from scripts.torturing.versions import Row, Version
+from scripts.torturing.versions import LOSS, Row, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class History:
     base: Mapping[str, Row]
     ids: list[EntryId] = field(default_factory=list)
     versions: dict[str, list[Version]] = field(default_factory=lambda: defaultdict(list))
+    losses: list[Version] = field(default_factory=list)
     _entries: list[Entry] = field(default_factory=list)
     _trimmed: int = 0  # so many of the entries, the oldest
     _lost: set[EntryId] = field(default_factory=set)
@@ -64,10 +65,13 @@ class History:
                     self._times.setdefault(record.id, published.at)
         for version in evidence.versions:
             self.versions[version.game_id].append(version)
+            if version.by == LOSS:
+                self.losses.append(version)
 
     def next_run(self, rows: Mapping[str, Row]) -> None:
         """Keep of this run what the next one needs."""
         self.base = dict(rows)
+        self.losses.clear()
         for versions in self.versions.values():
             del versions[:-1]
 

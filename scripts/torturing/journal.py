@@ -56,7 +56,7 @@ def judge_writes(
 
     What is to be kept of the games in `unknown` is not known.
     """
-    lines = [line for line in _lines(step.writes) if line.game_id not in unknown]
+    lines = [line for line in lines_of(step.writes) if line.game_id not in unknown]
     expected = {
         game_id: _kept(one, None if targets is None else targets[game_id])
         for game_id, one in versions.items()
@@ -86,5 +86,6 @@ def _done(step: Step) -> list[Done]:
     return [] if found is None else found
 
 
-def _lines(fields: Fields | None) -> list[Line]:
+def lines_of(fields: Fields | None) -> list[Line]:
+    """Read what a commit says of the rows."""
     return unpack_lines(fields[b"lines"]) if fields else []

@@ -29,6 +29,7 @@ from scripts.torturing.feed import quiet
 from scripts.torturing.history import Entry, Evidence, History
 from scripts.torturing.journal import judge_events, judge_writes
 from scripts.torturing.keys import Keys
+from scripts.torturing.losses import Losses
 from scripts.torturing.refusals import Refusals
 from scripts.torturing.reports import Reports, Violation
 from scripts.torturing.settling import Settling
@@ -55,6 +56,7 @@ class Copy:
     entries: int
     sent: int
     covered: Mapping[str, int]
+    lines: Mapping[str, int]
 
 
 class Judge:
@@ -70,7 +72,8 @@ class Judge:
         self._may_have_gone_back = False
         self._lost_commit: CommitRecord | None = None  # that its worker has seen, and Redis has lost
         self._run = Run()
-        self._settling = Settling(self._history, self._reports)
+        self._losses = Losses(self._history)
+        self._settling = Settling(self._history, self._reports, self._losses)
         self._refusals = Refusals(self._history)
 
     def judge(self, evidence: Evidence) -> list[Violation]:
@@ -83,6 +86,7 @@ class Judge:
         self._run.found += judged
         self._judge_end(evidence)
         self._history.next_run(evidence.rows)
+        self._losses.next_run(self._run.unsure)
         self._model = dict(evidence.rows)
         return self._run.found
 
@@ -124,6 +128,7 @@ class Judge:
             self._settle(step, record)
         self._commits += 1
         self._refusals.committed()
+        self._losses.committed(step)
         for rule, text in self._keys.committed(step, record, self._history.count):
             self._violated(rule, text)
         self._history.committed(record)
@@ -180,7 +185,8 @@ class Judge:
             self._lost_commit = None
 
     def _copy(self) -> Copy:
-        return Copy(self._keys.copy(), self._commits, len(self._history.ids), self._sent, self._reports.sizes())
+        entries, covered, lines = len(self._history.ids), self._reports.sizes(), self._losses.sizes()
+        return Copy(self._keys.copy(), self._commits, entries, self._sent, covered, lines)
 
     def _go_back(self, copy: Copy) -> None:
         self._may_have_gone_back = True
@@ -191,6 +197,7 @@ class Judge:
         self._doubt(self._history.cut(copy.entries))
         self._sent = copy.sent
         self._reports.go_back(copy.covered)
+        self._losses.go_back(copy.lines)
 
     def _commit(self, step: Step, record: CommitRecord) -> None:
         before, offset = self._keys.offset, step.offset or START
@@ -303,7 +310,7 @@ class Judge:
         if self._run.trimmed and not self._run.noted:
             self._violated("I9", f"{self._run.trimmed} entries were trimmed before they were read; this was not noted")
         for game_id, row in evidence.rows.items():
-            sure = quiet(game_id) and game_id not in self._run.unsure and not evidence.fence_only
+            sure = quiet(game_id) and game_id not in self._run.unsure | self._losses.unsure and not evidence.fence_only
             if sure and self._model[game_id] != row:
                 self._violated("I10", f"{game_id} is {row}, and by the model {self._model[game_id]}")
 

@@ -7,11 +7,15 @@ that message; the rest follows when the message has gone its way. `size`, from 0
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from scripts.torturing.commit_loss import first_of, lose_commits
 from scripts.torturing.effects import OFFSET, RECORD
+from scripts.torturing.feed import COLD, game_name
+from scripts.torturing.lane import Missed
 from scripts.torturing.moments import CUT, PASS, Act, Moment, Side, Verdict
 from scripts.torturing.row_faults import refused, slow
 
@@ -168,6 +172,37 @@ def postgres_killed(lane: Lane, _size: float) -> Course:
     lane.site.kill_postmaster()
     yield PASS
     lane.site.start_postgres()
+
+
+def commits_lost(lane: Lane, size: float) -> Course:
+    """PostgreSQL starts again without its last commits, or without those of some games."""
+    with _postgres_set_back(lane, size):
+        lane.site.kill_postmaster()
+        yield PASS
+        lane.site.start_postgres()
+
+
+def commits_lost_and_killed(lane: Lane, size: float) -> Course:
+    """The same with `kill -9` for the consumer, as when the one machine that they are on goes down."""
+    with _postgres_set_back(lane, size):
+        lane.consumer.send(signal.SIGKILL)
+        lane.site.kill_postmaster()
+        yield PASS
+        lane.consumer.await_end()
+        lane.site.start_postgres()
+    lane.start_consumer()
+
+
+@contextmanager
+def _postgres_set_back(lane: Lane, size: float) -> Iterator[None]:
+    since = first_of(lane.site, 1 + int(15 * size))
+    if since is None:
+        raise Missed("no row was written lately")
+    games = [game_name(game) for game in range(COLD)]
+    lost = games if lane.random.random() < 0.7 else lane.random.sample(games, COLD // 2)
+    with lane.postgres_unreachable():
+        lose_commits(lane.site, lost, since=since)
+        yield
 
 
 def all_killed(lane: Lane, _size: float) -> Course:
@@ -374,6 +409,8 @@ KINDS: Final = [
     Kind("Valkey full", full),
     Kind("Valkey pauses clients", paused),
     Kind("PostgreSQL killed", postgres_killed),
+    Kind("PostgreSQL loses commits", commits_lost),
+    Kind("PostgreSQL loses commits, kill -9", commits_lost_and_killed, survived=False),
     Kind("all killed", all_killed, survived=False),
     Kind("backend killed", backend_killed),
     Kind("backend terminated", backend_terminated),

@@ -40,6 +40,9 @@ from scripts.torturing.site import DURABLE, Site, Stuck, until
 
 TAKE_LOCK: Final = f"SELECT pg_advisory_lock(hashtextextended('{OFFSET.decode()}', 0))"
 SESSIONS: Final = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'gmhealth consume%'"
+END_SESSIONS: Final = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'gmhealth%'"
+)
 WAITING: Final = SESSIONS + " AND wait_event_type = 'Lock'"
 BATCH_SIZES: Final = (5000, 3, 20, 7)
 FEED_EVERY_S: Final = 0.02
@@ -143,6 +146,19 @@ class Lane:
         """End the consumer's session, and wait until it is gone."""
         pid = self._session()
         self.site.query("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    @contextmanager
+    def postgres_unreachable(self) -> Iterator[None]:
+        """Leave no consumer a session, and let none connect."""
+        proxies = (self.proxy, self.second_proxy)
+        try:
+            for proxy in proxies:
+                proxy.shut("postgres")
+            self.site.query(END_SESSIONS)
+            yield
+        finally:
+            for proxy in proxies:
+                proxy.open("postgres")
 
     @contextmanager
     def lock_taken(self) -> Iterator[None]:

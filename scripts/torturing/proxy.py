@@ -52,6 +52,7 @@ class Proxy:
         self.disturbed: list[float] = []  # when a connection came or went, or a server refused
         self.weather = {"redis": Weather(), "postgres": Weather()}
         self.links: list[Link] = []
+        self._shut: set[str] = set()
         self._over = Event()
         self.redis_port = self._listen("redis", redis)
         self.postgres_port = self._listen("postgres", postgres)
@@ -83,7 +84,21 @@ class Proxy:
             return
         link = Link(self, server, client, upstream)
         self.links = [known for known in self.links if not known.closed.is_set()] + [link]
-        link.start()
+        if server in self._shut:
+            link.close()
+        else:
+            link.start()
+
+    def shut(self, server: str) -> None:
+        """End all connections to a server, and let none through until it is opened again."""
+        self._shut.add(server)
+        for link in self.links:
+            if link.server == server:
+                link.close()
+
+    def open(self, server: str) -> None:
+        """Let connections to a server through again."""
+        self._shut.discard(server)
 
     def disturb(self) -> None:
         """Note that whoever uses this has reason to forget what it knew."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from scripts.torturing.contract import CommitRecord
@@ -10,6 +10,7 @@ from scripts.torturing.effects import Sent, Step
 from scripts.torturing.history import History
 from scripts.torturing.journal import judge_repairs, judge_writes
 from scripts.torturing.keys import Keys
+from scripts.torturing.losses import Again, Losses
 from scripts.torturing.reports import Reports, Violation
 from scripts.torturing.versions import Row, Version
 
@@ -20,8 +21,8 @@ RENEWED_AFTER_S: Final = 55.0
 class Settling:
     """Judges what a leader commits before, and between, its batches."""
 
-    def __init__(self, history: History, reports: Reports) -> None:
-        self._history, self._reports = history, reports
+    def __init__(self, history: History, reports: Reports, losses: Losses) -> None:
+        self._history, self._reports, self._losses = history, reports, losses
         self._published: set[str] = set()  # by the commits so far of one settling
 
     def is_renewal(self, keys: Keys, step: Step, record: CommitRecord) -> bool:
@@ -40,9 +41,11 @@ class Settling:
             yield Violation("I5", f"{record} settles, and there was no fault since {keys.last}")
         if step.dead:
             yield Violation("I7", f"dead letters of no batch: {step}")
+        lost = self._lost(keys, record)
         repeated = self._repeated(keys, record)
-        for again in repeated.values():
-            yield Violation("I10", f"{record} was preceded by a write that nothing calls for: {again}")
+        for game_id, again in repeated.items():
+            if game_id not in lost:
+                yield Violation("I10", f"{record} was preceded by a write that nothing calls for: {again}")
         versions: dict[str, Version] = {}
         for one in step.sent:
             version = self._shown(one, record)
@@ -50,13 +53,15 @@ class Settling:
                 yield Violation("D5", f"{record} sent what was no row: {one}")
             else:
                 versions[one.game_id] = version
-                yield from self._judge_sent(keys, record, version, fence_only=fence_only)
+                yield from self._judge_sent(keys, record, version, lost, fence_only=fence_only)
             self._reports.covered(one.game_id, self._history.at(record), [one])
         if keys.last is None or keys.last.verified or keys.last.worker != record.worker or keys.interrupted:
             self._published.clear()
         self._published |= {one.game_id for one in step.sent}
         if record.verified and not fence_only:
             yield from self._judge_missing(keys, record)
+        if record.verified:
+            yield from self._losses.judge(keys, record)
         yield from judge_repairs(step)
         yield from judge_writes(step, versions, None, unknown=repeated.keys())
 
@@ -67,8 +72,15 @@ class Settling:
             return True
         return self._history.disturbed(self._history.at(last), self._history.at(record))
 
+    def _lost(self, keys: Keys, record: CommitRecord) -> set[str]:
+        """Give the games whose rows may be written again, as PostgreSQL has lost what was written before."""
+        losses = self._losses.before(record)
+        return {loss.game_id for loss in losses if self._losses.again(keys, record, loss) is not Again.NOT}
+
     def _repeated(self, keys: Keys, record: CommitRecord) -> dict[str, Version]:
-        """I10: PostgreSQL has lost nothing here, so nothing is to be written again."""
+        """I10: give what was written without a batch."""
+        if losses := self._losses.before(record):
+            return self._losses.written_since(record, losses[0].n)
         last = keys.last
         if last is None or last.worker != record.worker or last.verified:
             return {}
@@ -87,12 +99,14 @@ class Settling:
         return None
 
     def _judge_sent(
-        self, keys: Keys, record: CommitRecord, version: Version, *, fence_only: bool
+        self, keys: Keys, record: CommitRecord, version: Version, lost: Collection[str], *, fence_only: bool
     ) -> Iterator[Violation]:
-        """I5: the newest state, as far as it is ours, and only one that may not have been published yet."""
+        """I5: the newest state, as far as it is ours, and only one that may not have been published yet, or is lost."""
         for later in self._history.before(record, version.game_id):
             if later.n > version.n and (later.pid == record.pid if fence_only else later.pid is not None):
                 yield Violation("I5", f"{record} publishes {version}, and there was {later}")
+        if version.game_id in lost:
+            return
         if keys.record is None or version.updated_us <= keys.record.written_us:
             yield Violation("I5", f"{record} publishes {version}, which the commit before it had covered")
 

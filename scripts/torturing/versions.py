@@ -19,7 +19,8 @@ SELECT game_id, 'running', 1, 'http://engine:8080', 'engine:1', '1', '0 18 * * *
 RECORD: Final = """
 CREATE TABLE versions (
     n bigserial PRIMARY KEY, at double precision, game_id text, by text,
-    old_status text, old_turn integer, status text, turn integer, health text, updated_us bigint);
+    old_status text, old_turn integer, status text, turn integer, health text, updated_us bigint,
+    transaction text DEFAULT pg_current_xact_id()::text);
 
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -36,6 +37,8 @@ CREATE TRIGGER keep AFTER UPDATE ON runtime_records FOR EACH ROW EXECUTE FUNCTIO
 READ: Final = """
 SELECT n, at, game_id, by, old_status, old_turn, status, turn, health, updated_us FROM versions WHERE n > %s ORDER BY n
 """
+LOSS: Final = "loss"
+"""Stands where the writer does: PostgreSQL has the row of some time ago again."""
 _OURS: Final = re.compile(r"gmhealth [^!]*:(\d+)(?: !.*)?")  # what it waits for may stand behind its name
 
 

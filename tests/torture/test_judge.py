@@ -31,7 +31,7 @@ from scripts.torturing.history import Evidence
 from scripts.torturing.judge import Judge
 from scripts.torturing.proxy import Published
 from scripts.torturing.reports import Violation
-from scripts.torturing.versions import Row, Version
+from scripts.torturing.versions import LOSS, Row, Version
 
 OURS, MASTER = "gmhealth consume host:7", "game-master"
 ROWS = {"game-0000": Row("running", 1, ""), "game-0001": Row("running", 5, "")}
@@ -51,11 +51,14 @@ def version(n: int, game: int, old: str, new: str, turn: int, health: str, by: s
     return Version(n, float(n), f"game-{game:04}", by, old, turn, new, turn, health, n * 10**6)
 
 
-def record(number: int, offset: int, second: int, *, worker: str = "host:7:abc", verified: bool = True) -> CommitRecord:
-    """`offset` 0: none is saved; it is then the so many-th entry, too."""
+def record(
+    number: int, offset: int, second: int, *, worker: str = "host:7:abc", verified: bool = True, started: int = 0
+) -> CommitRecord:
+    """`offset` 0: none is saved; it is then the so many-th entry, too. `started`: when PostgreSQL was."""
     written_at = f"1970-01-01 00:00:{second:02}+00"
     text = f"{offset}-0" if offset else ""
-    return CommitRecord(number, worker, text, offset, written_at, verified)
+    server = {"started": f"1970-01-01 00:00:{started:02}+00"}
+    return CommitRecord(number, worker, text, offset, written_at, verified, server)
 
 
 def journal(*done: Done) -> Fields:
@@ -328,6 +331,47 @@ def test_a_refused_row_may_have_what_a_batch_without_a_commit_had_left() -> None
     steps[0] = Step(record(6, 5, 7, worker=worker))
     unwritten = with_more(clean(), REFUSING_0, *steps, versions=[written], rows=rows)
     assert rules(unwritten) == {"I10"}
+
+
+NEXT = "gmhealth consume host:8"
+BACK = V1._replace(n=6, at=6.0, by=LOSS, old_status=RUNNING)
+AGAIN = version(8, 0, UNREACHABLE, RUNNING, 1, "healthy", NEXT)
+
+
+def after_a_loss(*again: Version, loss: Version = BACK, shown: Sequence[Version] = (AGAIN,)) -> Evidence:
+    """PostgreSQL has a row of game 0 again as it was some commits ago, and starts; another process settles."""
+    prepared = Step(record(6, 5, 6, worker="host:8:abc", verified=False, started=7))
+    settled = repair(record(7, 5, 9, worker="host:8:abc", started=7), *shown)
+    status, turn, health = again[0].row if again else loss.row
+    rows = {**clean().rows, "game-0000": Row(status, turn, health)}
+    return with_more(clean(), prepared, settled, versions=[loss, *again], rows=rows)
+
+
+def test_what_postgresql_has_lost_is_written_and_published_again_and_nothing_else_is() -> None:
+    assert judged(after_a_loss(AGAIN)) == []
+    assert rules(after_a_loss(shown=())) == {"I1", "I10"}
+    assert rules(after_a_loss(AGAIN, shown=())) == {"I3"}
+    half = AGAIN._replace(status=UNREACHABLE)
+    assert rules(after_a_loss(half, shown=[half])) == {"I1", "I10"}
+    neighbour = version(9, 1, GENERATING, GENERATING, 5, "oom", NEXT)
+    assert rules(after_a_loss(AGAIN, neighbour, shown=[AGAIN, neighbour])) == {"I10"}
+
+
+def test_what_is_as_it_was_lacks_nothing() -> None:
+    same = BACK._replace(status=RUNNING, health="healthy")
+    assert judged(after_a_loss(loss=same, shown=())) == []
+    assert rules(after_a_loss(AGAIN._replace(old_status=RUNNING), loss=same)) == {"I10"}
+    later = BACK._replace(updated_us=V3.updated_us)
+    assert "I10" in rules(after_a_loss(AGAIN, loss=later))
+
+
+def test_a_server_that_had_started_before_the_loss_proves_nothing() -> None:
+    early = after_a_loss(AGAIN)
+    steps = [effect for effect in early.effects if isinstance(effect, Step) and effect.record is not None]
+    for step in steps[-2:]:
+        assert step.record is not None
+        step.record = changed(step.record, server={"started": "1970-01-01 00:00:05+00"})
+    assert rules(replace(early, wire=sent_at([*early.effects]))) == {"I10"}
 
 
 def test_an_operator_may_have_entries_run_again() -> None:

@@ -52,6 +52,17 @@ NEIGHBOUR_REFUSED = (
     "            if len(effects) <= 2:\n",
 )
 
+NOTHING_AGAIN = (
+    "worker/repair.py",
+    "repairs = self._repair(at, course) if course.verify else Repairs(at)",
+    "repairs = Repairs(at)",
+)
+ALL_AGAIN = (
+    "core/journal.py",
+    " if is_lost(row, of := lines[row.game_id], in_flight)",
+    " if (of := lines[row.game_id])",
+)
+
 
 class Caught(Exception):
     """The harness found something."""
@@ -123,6 +134,8 @@ BEFORE_PUBLISHING = {"wires": ("publish",), "sides": (Side.BEFORE,), "games": 3}
         ),
         pytest.param(REFUSED_AND_DROPPED, named("row refused"), {"I1"}, id="events of a refused row dropped"),
         pytest.param(NEIGHBOUR_REFUSED, named("row refused"), {"I7"}, id="a game refused with another one"),
+        pytest.param(NOTHING_AGAIN, named("PostgreSQL loses commits"), {"I1"}, id="what was lost not written again"),
+        pytest.param(ALL_AGAIN, named("PostgreSQL loses commits"), {"I10"}, id="all written again"),
     ],
 )
 def test_a_broken_worker_is_caught(
