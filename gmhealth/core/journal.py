@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 from msgspec import DecodeError, Struct
 from msgspec.msgpack import Decoder, encode
 
+from gmhealth.core.mapping import SWAPS
 from gmhealth.core.plan import NetEffect, Row, Step
 
 T = TypeVar("T")
@@ -134,14 +135,17 @@ def is_lost(row: Stored, lines: Sequence[Line], in_flight: InFlight = dict) -> b
 
     Only we write `engine_health`, so another one than the last that we wrote shows it, but for a new row under an old
     ID, and for a batch whose rows were written and whose commit failed: its lines are nowhere, and `in_flight` tells
-    what it may have left. With the same summary the row is back where one of these writes found it. Its time alone
-    shows nothing: another writer that came after us may have begun, and taken the time, before us.
+    what it may have left. With the same summary the row is back where one of these writes found it, or where the last
+    transition leads from, which led to where the row was: an earlier write, of which there is no line, had moved it
+    then. Its time alone shows nothing: another writer that came after us may have begun, and taken the time, before us.
     """
     newest, status, summary = lines[-1], row.row.status, row.row.engine_health
     is_older = row.updated_at <= newest.updated_at
     if summary != newest.engine_health:
         return is_older or (summary != "" and summary not in in_flight().get(row.game_id, ()))
     found = {line.before for line in lines if line.updated_at >= row.updated_at}
+    if (target := _target(lines, row)) == newest.status:
+        found.add(SWAPS.get(target, ""))
     return is_older and status != newest.status and status in found
 
 
@@ -150,10 +154,16 @@ def effect_of(row: Stored, lines: Sequence[Line]) -> NetEffect | None:
 
     None where nothing that we wrote is among them.
     """
-    newer = [line for line in lines if line.updated_at > row.updated_at] or lines[-1:]
-    target = next((line.target for line in reversed(newer) if line.target), "")
-    summary = next((line.summary for line in reversed(newer) if line.summary), None)
-    return None if summary is None else NetEffect(row.game_id, target, summary)
+    summary = next((line.summary for line in reversed(_newer(lines, row)) if line.summary), None)
+    return None if summary is None else NetEffect(row.game_id, _target(lines, row), summary)
+
+
+def _newer(lines: Sequence[Line], row: Stored) -> Sequence[Line]:
+    return [line for line in lines if line.updated_at > row.updated_at] or lines[-1:]
+
+
+def _target(lines: Sequence[Line], row: Stored) -> str:
+    return next((line.target for line in reversed(_newer(lines, row)) if line.target), "")
 
 
 def lost(

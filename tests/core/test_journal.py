@@ -107,6 +107,17 @@ def test_what_a_batch_in_flight_may_have_left_is_not_lost() -> None:
     assert is_lost(older, [NEWEST], lambda: {"game-a": {"healthy"}}), "whatever is in flight was written later"
 
 
+def test_a_status_that_the_last_write_found_where_it_leads_was_moved_by_an_earlier_one() -> None:
+    """Which nobody has written down: its batch was not committed, or it is more than a minute old."""
+    met = Line("game-a", "engine_unreachable", "oom", "engine_unreachable", "engine_unreachable", "oom", "5")
+    healthy = Line("game-a", "", "healthy", "engine_unreachable", "engine_unreachable", "healthy", "6")
+    assert is_lost(Stored("game-a", Row("running", 1, "oom"), "4", 1), [met])
+    assert is_lost(Stored("game-a", Row("running", 1, "healthy"), "4", 1), [met, healthy])
+    assert not is_lost(Stored("game-a", Row("running", 1, "healthy"), "5", 1), [met, healthy])
+    assert not is_lost(Stored("game-a", Row("stopped", 1, "oom"), "4", 1), [met])
+    assert not is_lost(Stored("game-a", Row("running", 1, "oom"), "6", 1), [met])
+
+
 def test_a_status_that_an_older_write_left_alone_is_not_moved_for_it() -> None:
     """An `oom` that met a turn's generation, which then ended, by a clock that is behind (I10)."""
     met = Line("game-a", "engine_unreachable", "oom", "generation_in_progress", "generation_in_progress", "oom", "5")

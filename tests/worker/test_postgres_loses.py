@@ -113,6 +113,33 @@ def test_rows_that_a_batch_in_flight_wrote_are_not_taken_for_lost(
     assert {each for each in shown(scene)[4:] if each[0] == "game-a"} == {("game-a", "engine_unreachable", "oom")}
 
 
+@pytest.mark.parametrize("lost_before", [False, True], ids=["never committed", "lost before, a minute ago"])
+def test_a_status_that_an_earlier_write_moved_is_moved_again(scene: Scene, *, lost_before: bool) -> None:
+    """The last write is not the one that moved the row, and of what was written until then nothing is left on Redis."""
+    add_game(scene.pg)
+    scene.event("1-0", "game-a", "container_started", 1)
+    actor = scene.actor()
+    actor.rest()
+    scene.redis.delete(KEYS.writes)
+    scene.pg.execute(KEEP)
+    scene.event("2-0", "game-a", "container_oom", 2)
+    scene.event("3-0", "game-a", "container_started", 3)
+    if lost_before:
+        actor.rest()
+        promote(scene, actor, losing=True)
+        actor.rest()
+        scene.redis.xtrim(KEYS.writes, maxlen=1, approximate=False)
+    else:
+        actor.boundaries.visit = raising(Unavailable("made to fail"), "ledger.commit", When.BEFORE)
+        with pytest.raises(Unavailable):
+            actor.worker.step()
+        actor.rest()
+    assert game(scene.pg) == Game("engine_unreachable", 7, "healthy")
+    promote(scene, actor, losing=True)
+    actor.rest()
+    assert game(scene.pg) == Game("engine_unreachable", 7, "healthy")
+
+
 def test_hours_after_the_last_event_an_oom_that_met_a_running_turn_stays_what_it_was(scene: Scene) -> None:
     add_game(scene.pg, status="generation_in_progress")
     scene.event("1-0", "game-a", "container_oom", 1)
