@@ -12,8 +12,8 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 from msgspec import DecodeError, Struct
 from msgspec.msgpack import Decoder, encode
 
-from gmhealth.core.mapping import SWAPS
 from gmhealth.core.plan import NetEffect, Row, Step
+from gmhealth.core.rules import SWAPS
 
 T = TypeVar("T")
 InFlight: TypeAlias = Callable[[], Mapping[str, Collection[str]]]
