@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gmhealth.cli.boundary import Commands
-from gmhealth.cli.help import Command
 from gmhealth.cli.layout import Facts, Grid, Part, Prose
 from gmhealth.cli.render import Output, OutputOption, show
 from gmhealth.cli.session import Session, confirm, session
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from gmhealth.adapters.redis.dead_letters import DeadLetter
     from gmhealth.cli.views.letters import LettersDoneView, LettersView, LetterView
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True)
 Ids = Annotated[list[str] | None, typer.Argument(help="Dead letters, by ID.", metavar="ID")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -29,15 +27,15 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def dead_letter() -> None:
     """Look at what could not be decoded or written; retry or purge it.
 
-    gmhealth dead-letter list
-    gmhealth dead-letter retry --all
+    - `gmhealth dead-letter list`
+    - `gmhealth dead-letter retry --all`
 
     An entry that is no health event, or whose game's row PostgreSQL refuses, goes to a stream of dead letters, byte for
     byte, and the consumer goes on.
     """
 
 
-@app.command("list", cls=Command)
+@app.command("list")
 def list_letters(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="So many of the newest.", metavar="N")] = 20,
@@ -45,8 +43,8 @@ def list_letters(
 ) -> None:
     """List the newest dead letters, with the reason of each.
 
-    gmhealth dead-letter list
-    gmhealth dead-letter list --limit 100 -o json
+    - `gmhealth dead-letter list`
+    - `gmhealth dead-letter list --limit 100 -o json`
     """
     with session(ctx, "dead-letter") as opened:
         from gmhealth.cli.letters import letter_view
@@ -85,7 +83,7 @@ def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
     yield f"next: {opened.command('dead-letter', 'show', view.letters[0].id)}"
 
 
-@app.command("show", cls=Command)
+@app.command("show")
 def show_letter(
     ctx: typer.Context,
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter.")],
@@ -93,8 +91,8 @@ def show_letter(
 ) -> None:
     """Show one dead letter whole.
 
-    gmhealth dead-letter show 1795449364420-0
-    gmhealth dead-letter show 1795449364420-0 -o json
+    - `gmhealth dead-letter show 1795449364420-0`
+    - `gmhealth dead-letter show 1795449364420-0 -o json`
 
     A very long value is cut in the table; -o json has all of it.
     """
@@ -133,14 +131,14 @@ def _next(opened: Session, view: LetterView) -> str:
     return f"mend what sends it; then {opened.command('dead-letter', 'purge', view.id)}"
 
 
-@app.command(cls=Command)
+@app.command()
 def retry(
     ctx: typer.Context, ids: Ids = None, every: All = False, yes: Yes = False, output: OutputOption = Output.TABLE
 ) -> None:
     """Decode dead letters again; what is valid now goes back to the stream of health events.
 
-    gmhealth dead-letter retry 1795449364420-0
-    gmhealth dead-letter retry --all
+    - `gmhealth dead-letter retry 1795449364420-0`
+    - `gmhealth dead-letter retry --all`
 
     Appending and marking are one step, so none is lost or sent twice. It comes back as a new entry, after all that
     came since: if the game has newer events, this old one will have the last word.
@@ -158,14 +156,14 @@ def retry(
         _show_done(opened, output, "Retried", "as entry", done, left)
 
 
-@app.command(cls=Command)
+@app.command()
 def purge(
     ctx: typer.Context, ids: Ids = None, every: All = False, yes: Yes = False, output: OutputOption = Output.TABLE
 ) -> None:
     """Delete dead letters for good.
 
-    gmhealth dead-letter purge 1795449364420-0
-    gmhealth dead-letter purge --all --yes
+    - `gmhealth dead-letter purge 1795449364420-0`
+    - `gmhealth dead-letter purge --all --yes`
     """
     with session(ctx, "dead-letter") as opened:
         chosen = {letter.letter_id: letter.reason for letter in _chosen(opened, ids, every)}

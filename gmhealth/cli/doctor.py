@@ -39,8 +39,8 @@ class Finding:
 def doctor(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Check servers, permissions, schema, offset and clocks; one line each, a hint under each failure.
 
-    gmhealth doctor
-    gmhealth doctor -o json
+    - `gmhealth doctor`
+    - `gmhealth doctor -o json`
 
     Changes nothing. Exit code 6 if a check fails; warnings do not fail.
     """

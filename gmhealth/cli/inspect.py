@@ -32,8 +32,8 @@ def inspect(
 ) -> None:
     """Show a game's row, its recent events and what each did or would do, and the last snapshot.
 
-    gmhealth inspect game-andromeda
-    gmhealth inspect game-andromeda --events 50 --follow
+    - `gmhealth inspect game-andromeda`
+    - `gmhealth inspect game-andromeda --events 50 --follow`
 
     The consumer keeps no history: what an event did is told from the snapshots that were sent. One that was debounced
     sent none, and the first one in sight may remain unknown.

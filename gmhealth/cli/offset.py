@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from gmhealth.cli import offset_reset
-from gmhealth.cli.boundary import Commands
-from gmhealth.cli.help import Command
 from gmhealth.cli.layout import Facts, Part
 from gmhealth.cli.render import Output, OutputOption, show
 from gmhealth.cli.session import Session, session
@@ -19,26 +17,26 @@ if TYPE_CHECKING:
     from gmhealth.cli.views import EntryView
     from gmhealth.cli.views.offset import OffsetView
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def offset() -> None:
     """Look at the saved offset, and move it.
 
-    gmhealth offset show
-    gmhealth offset reset --ago 15m --dry-run
+    - `gmhealth offset show`
+    - `gmhealth offset reset --ago 15m --dry-run`
 
     The offset is the ID of the last entry whose effects are durable; `gmhealth consume` goes on after it.
     """
 
 
-@app.command("show", cls=Command)
+@app.command("show")
 def show_offset(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Show the saved offset against the stream, the lag, and who consumes.
 
-    gmhealth offset show
-    gmhealth offset show -o json
+    - `gmhealth offset show`
+    - `gmhealth offset show -o json`
 
     The lag in seconds is the age of the oldest unread entry. A long lag in entries is an estimate, and says so, while
     the consumer does not know how many it has read, as after a reset.
@@ -48,7 +46,7 @@ def show_offset(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None
         show(view, output, *_parts(opened, view))
 
 
-app.command("reset", cls=Command)(offset_reset.reset)
+app.command("reset")(offset_reset.reset)
 
 
 def _look(opened: Session) -> OffsetView:

@@ -39,8 +39,8 @@ def reset(
 ) -> None:
     """Move the saved offset: back, to run entries again, or forward, to skip them.
 
-    gmhealth offset reset --ago 15m --dry-run
-    gmhealth offset reset --to-id 1795449364420-0 --reason INC-42
+    - `gmhealth offset reset --ago 15m --dry-run`
+    - `gmhealth offset reset --to-id 1795449364420-0 --reason INC-42`
 
     Takes exactly one target. Works on a live consumer, which follows within a second, and on an offset that is no entry
     ID. A time without a zone is UTC. Shows old and new, and which statuses a re-run would change, then asks; off a

@@ -45,8 +45,8 @@ def replay(
 ) -> None:
     """Run a range of the stream again, by the same rules; the saved offset stays where it is.
 
-    gmhealth replay --from-time 2026-11-23T03:00:00Z --dry-run
-    gmhealth replay --from-id 1795449364420-0 --game-id game-andromeda
+    - `gmhealth replay --from-time 2026-11-23T03:00:00Z --dry-run`
+    - `gmhealth replay --from-id 1795449364420-0 --game-id game-andromeda`
 
     The range is inclusive and ends, unless told, at the end of the stream as it is now. First it shows what would
     become of each game; where statuses would change it asks. It needs the writer's lock: beside a live consumer it

@@ -42,8 +42,8 @@ def simulate(
 ) -> None:
     """Append a health event as Runtime Manager would.
 
-    gmhealth --embedded simulate container_oom --game-id game-andromeda --wait
-    gmhealth simulate probe_failed -g game-andromeda --set state=slow --dry-run
+    - `gmhealth --embedded simulate container_oom --game-id game-andromeda --wait`
+    - `gmhealth simulate probe_failed -g game-andromeda --set state=slow --dry-run`
 
     Events: container_started, container_exited, container_oom, container_disappeared, probe_failed, probe_recovered,
     inspect_unhealthy. Against anything but the embedded servers it asks first. --dry-run shows the plan for the game's

@@ -36,8 +36,8 @@ def status(
 ) -> None:
     """Show consumer, lag, rate, and the games that are not healthy.
 
-    gmhealth status
-    gmhealth status --watch --interval 1
+    - `gmhealth status`
+    - `gmhealth status --watch --interval 1`
 
     States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody consumes). What one look cannot
     tell --watch does: stalled (behind, and the offset does not move), rewound (it was set back). Off a terminal, and
