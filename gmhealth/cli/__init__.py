@@ -11,6 +11,7 @@ from gmhealth import __version__
 from gmhealth.cli import consume, dead_letter, doctor, inspect, offset, replay, simulate, status
 from gmhealth.cli.boundary import Commands
 from gmhealth.cli.globals import Globals
+from gmhealth.cli.types import LogFormat, LogLevel
 
 ON_CALL, DAEMON, DEVELOPERS, DEAD_LETTERS = "On call", "Daemon", "Developers", "Dead letters"
 
@@ -42,12 +43,8 @@ def gmhealth(
             "--embedded", help="Start or join the embedded servers; also GMHEALTH_EMBEDDED=1.", show_default=False
         ),
     ] = None,
-    log_level: Annotated[
-        str | None, typer.Option(help="debug, info, warning or error; default info.", metavar="LEVEL")
-    ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(help="auto, console, json or journal; default auto.", metavar="FORMAT")
-    ] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="Least level to log; default info.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="Form of log lines; default auto.")] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,

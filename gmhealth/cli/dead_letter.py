@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gmhealth.cli.layout import Facts, Grid, Part, Prose
-from gmhealth.cli.render import Output, OutputOption, show
+from gmhealth.cli.render import show
 from gmhealth.cli.session import Session, confirm, session
+from gmhealth.cli.types import Output, OutputOption, parse_entry_id
+from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from gmhealth.cli.views.letters import LettersDoneView, LettersView, LetterView
 
 app = typer.Typer(no_args_is_help=True)
-Ids = Annotated[list[str] | None, typer.Argument(help="Dead letters, by ID.", metavar="ID")]
+Ids = Annotated[list[EntryId] | None, typer.Argument(help="Dead letters, by ID.", metavar="ID", parser=parse_entry_id)]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -86,7 +88,7 @@ def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
 @app.command("show")
 def show_letter(
     ctx: typer.Context,
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter.")],
+    letter_id: Annotated[EntryId, typer.Argument(metavar="ID", help="The dead letter.", parser=parse_entry_id)],
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show one dead letter whole.
@@ -174,7 +176,7 @@ def purge(
         _show_done(opened, output, "Deleted", "reason", chosen, {})
 
 
-def _chosen(opened: Session, ids: list[str] | None, every: bool) -> Iterable[DeadLetter]:
+def _chosen(opened: Session, ids: list[EntryId] | None, every: bool) -> Iterable[DeadLetter]:
     from gmhealth.cli.letters import one
 
     if bool(ids) == every:

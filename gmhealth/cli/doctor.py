@@ -9,8 +9,9 @@ import typer
 
 from gmhealth.cli.folding import fold
 from gmhealth.cli.layout import Facts, Line, Part, Prose, Span, styled
-from gmhealth.cli.render import Output, OutputOption, say, show
+from gmhealth.cli.render import say, show
 from gmhealth.cli.session import session
+from gmhealth.cli.types import Output, OutputOption
 
 if TYPE_CHECKING:
     from gmhealth.cli.views.checkup import CheckView, DoctorView

@@ -9,8 +9,9 @@ import typer
 
 from gmhealth.cli import completion
 from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, say, show
-from gmhealth.cli.session import Session, checked_game_id, session
+from gmhealth.cli.render import say, show
+from gmhealth.cli.session import Session, session
+from gmhealth.cli.types import Output, OutputOption, parse_game_id
 from gmhealth.errors import NotFound
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 def inspect(
     ctx: typer.Context,
-    game_id: Annotated[str, typer.Argument(help="The game.", metavar="GAME_ID", autocompletion=completion.game_ids)],
+    game_id: Annotated[
+        str,
+        typer.Argument(help="The game.", metavar="GAME_ID", parser=parse_game_id, autocompletion=completion.game_ids),
+    ],
     events: Annotated[
         int, typer.Option("--events", "-n", min=1, help="So many of its latest events.", metavar="N")
     ] = 10,
@@ -41,7 +45,7 @@ def inspect(
     with session(ctx, "inspect") as opened:
         from gmhealth.cli.history import look_back
 
-        history = look_back(opened.parts, checked_game_id(game_id), events, scan)
+        history = look_back(opened.parts, game_id, events, scan)
         view = _view(opened, history, events)
         show(view, output, *_parts(opened, view))
         if follow:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gmhealth.cli.lag import entry_view
 from gmhealth.cli.render import say
-from gmhealth.cli.times import parse_entry_id, time_of
+from gmhealth.cli.times import time_of
 from gmhealth.cli.views import EntryView
 from gmhealth.cli.views.letters import LetterView
 from gmhealth.core.entry import EntryId
@@ -40,9 +40,9 @@ def dropped_text(dropped: int) -> str:
     return f"{dropped:,} older ones were dropped to keep to the limit"
 
 
-def one(opened: Session, letter_id: str) -> DeadLetter:
+def one(opened: Session, letter_id: EntryId) -> DeadLetter:
     """Find a letter by its ID."""
-    letter = opened.parts.letters.one(parse_entry_id(letter_id))
+    letter = opened.parts.letters.one(letter_id)
     if letter is None:
         raise NotFound(
             f"there is no dead letter {letter_id} in {opened.parts.keys.dead_letters} on {opened.target.redis}",

@@ -10,8 +10,9 @@ import typer
 
 from gmhealth.cli import offset_reset
 from gmhealth.cli.layout import Facts, Part
-from gmhealth.cli.render import Output, OutputOption, show
+from gmhealth.cli.render import show
 from gmhealth.cli.session import Session, session
+from gmhealth.cli.types import Output, OutputOption
 
 if TYPE_CHECKING:
     from gmhealth.cli.views import EntryView

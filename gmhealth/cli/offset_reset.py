@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, show, tell
+from gmhealth.cli.render import show, tell
 from gmhealth.cli.session import confirm, session
+from gmhealth.cli.types import Moment, Output, OutputOption, parse_duration, parse_entry_id, parse_time
+from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,9 +29,15 @@ VERBS: Final = {
 
 def reset(
     ctx: typer.Context,
-    to_id: Annotated[str | None, typer.Option(help="The last entry to count as done.", metavar="ID")] = None,
-    to_time: Annotated[str | None, typer.Option(help="Just before the first entry at or after T.", metavar="T")] = None,
-    ago: Annotated[str | None, typer.Option(help="The same, a span ago: 15m, 2h, 1d.", metavar="SPAN")] = None,
+    to_id: Annotated[
+        EntryId | None, typer.Option(help="The last entry to count as done.", metavar="ID", parser=parse_entry_id)
+    ] = None,
+    to_time: Annotated[
+        Moment | None, typer.Option(help="Just before the first entry at or after T.", metavar="T", parser=parse_time)
+    ] = None,
+    ago: Annotated[
+        timedelta | None, typer.Option(help="The same, a span ago: 15m, 2h, 1d.", metavar="SPAN", parser=parse_duration)
+    ] = None,
     to_start: Annotated[bool, typer.Option("--to-start", help="Before the first entry.")] = False,
     to_end: Annotated[bool, typer.Option("--to-end", help="To the last entry: skip what is unread.")] = False,
     by: Annotated[int | None, typer.Option(help="So many entries back (-N) or forward (N).", metavar="N")] = None,
@@ -64,14 +73,13 @@ def reset(
         show(view, output, *_result(view, opened.command("offset", "show")))
 
 
-def _only(given: dict[str, object]) -> tuple[str, str]:
+def _only(given: dict[str, object]) -> tuple[str, object]:
     if len(given) != 1:
         raise ConfigError(
             f"{len(given) or 'no'} targets are given, but it takes exactly one",
             hint="one of --to-id, --to-time, --ago, --to-start, --to-end, --by",
         )
-    how, wish = given.popitem()
-    return how, str(wish)
+    return given.popitem()
 
 
 def _plan(view: ResetView) -> Iterator[Part]:

@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gmhealth.cli.lag import lag_after
 from gmhealth.cli.render import say
-from gmhealth.cli.times import id_at, parse_entry_id, parse_time
-from gmhealth.core.entry import EntryId
+from gmhealth.cli.times import id_at
+from gmhealth.core.entry import START, EntryId
 from gmhealth.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from gmhealth.cli.session import Session
+    from gmhealth.cli.types import Moment
     from gmhealth.core.continuity import StreamState
 
 
 class Ends(NamedTuple):
     """The options that name a range, as given."""
 
-    from_id: str | None
-    from_time: str | None
-    to_id: str | None
-    to_time: str | None
+    from_id: EntryId | None
+    from_time: Moment | None
+    to_id: EntryId | None
+    to_time: Moment | None
 
     def check(self) -> None:
         """Refuse what says too little or too much."""
@@ -32,14 +33,14 @@ class Ends(NamedTuple):
 
     def first(self) -> EntryId:
         """The first entry that is run."""
-        if self.from_id is not None:
-            return parse_entry_id(self.from_id)
-        return EntryId(_ms("--from-time", self.from_time or ""), 0)
+        if self.from_time is not None:
+            return EntryId(_ms("--from-time", self.from_time), 0)
+        return self.from_id or START
 
     def last(self, state: StreamState) -> EntryId:
         """The last entry that is run."""
         if self.to_id is not None:
-            return min(parse_entry_id(self.to_id), state.last_generated)
+            return min(self.to_id, state.last_generated)
         if self.to_time is not None:
             return min(EntryId(_ms("--to-time", self.to_time) + 1, 0).before(), state.last_generated)
         return state.last_generated
@@ -56,7 +57,6 @@ class Range(NamedTuple):
 
 def resolve(opened: Session, ends: Ends) -> Range:
     """Turn the options into IDs; the end is fixed now, so that what comes meanwhile is not run."""
-    ends.check()
     state, parts = opened.parts.stream.state(), opened.parts
     stream = f"{opened.settings.health_stream} on {opened.target.redis}"
     if not state.exists:
@@ -72,8 +72,8 @@ def resolve(opened: Session, ends: Ends) -> Range:
     return Range(first, last, max(0, entries), _trimmed(first, state))
 
 
-def _ms(option: str, text: str) -> int:
-    moment, note = parse_time(text)
+def _ms(option: str, given: Moment) -> int:
+    moment, note = given
     if note:
         say(f"{option}: {note}")
     return id_at(moment).ms

@@ -10,13 +10,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import typer
 
 from gmhealth.cli.layout import Line, Part, plain
 from gmhealth.cli.safe import safe_lines
+from gmhealth.cli.types import Output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,16 +31,6 @@ ANSI: Final = {
     "yellow": "33",
     "bold red": "1;31",
 }
-
-
-class Output(StrEnum):
-    """The form of a reading command's result."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the result.", show_choices=True)]
 
 
 def show(view: Any, output: Output, *parts: Part | str) -> None:

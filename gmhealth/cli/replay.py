@@ -10,8 +10,10 @@ import typer
 from gmhealth.cli import completion
 from gmhealth.cli.boundary import INTERRUPTED
 from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, say, show, tell
-from gmhealth.cli.session import Session, checked_game_id, confirm, session
+from gmhealth.cli.render import say, show, tell
+from gmhealth.cli.session import Session, confirm, session
+from gmhealth.cli.types import Moment, Output, OutputOption, parse_entry_id, parse_game_id, parse_time
+from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,10 +22,19 @@ if TYPE_CHECKING:
 
 def replay(
     ctx: typer.Context,
-    from_id: Annotated[str | None, typer.Option(help="The first entry.", metavar="ID")] = None,
-    from_time: Annotated[str | None, typer.Option(help="The first entry at or after T.", metavar="T")] = None,
-    to_id: Annotated[str | None, typer.Option(help="The last entry; default the last one now.", metavar="ID")] = None,
-    to_time: Annotated[str | None, typer.Option(help="The last entry at or before T.", metavar="T")] = None,
+    from_id: Annotated[
+        EntryId | None, typer.Option(help="The first entry.", metavar="ID", parser=parse_entry_id)
+    ] = None,
+    from_time: Annotated[
+        Moment | None, typer.Option(help="The first entry at or after T.", metavar="T", parser=parse_time)
+    ] = None,
+    to_id: Annotated[
+        EntryId | None,
+        typer.Option(help="The last entry; default the last one now.", metavar="ID", parser=parse_entry_id),
+    ] = None,
+    to_time: Annotated[
+        Moment | None, typer.Option(help="The last entry at or before T.", metavar="T", parser=parse_time)
+    ] = None,
     game_id: Annotated[
         list[str] | None,
         typer.Option(
@@ -31,6 +42,7 @@ def replay(
             "-g",
             help="Only this game; may be repeated.",
             metavar="GAME_ID",
+            parser=parse_game_id,
             autocompletion=completion.game_ids,
         ),
     ] = None,
@@ -53,13 +65,15 @@ def replay(
     refuses (exit 4) and shows what does the same live. Ctrl-C ends it after the batch in hand and prints the command
     that goes on.
     """
+    from gmhealth.cli.ranges import Ends, resolve
+
+    ends = Ends(from_id, from_time, to_id, to_time)
+    ends.check()
     with session(ctx, "replay") as opened:
         from gmhealth.cli import replaying
-        from gmhealth.cli.ranges import Ends, resolve
 
-        games = frozenset(map(checked_game_id, game_id or ()))
-        wishes = replaying.Wishes(games, health_only, no_publish, rate, yes)
-        wanted = resolve(opened, Ends(from_id, from_time, to_id, to_time))
+        wishes = replaying.Wishes(frozenset(game_id or ()), health_only, no_publish, rate, yes)
+        wanted = resolve(opened, ends)
         if not dry_run:
             replaying.refuse_beside_consumer(opened, wanted)
         if wanted.trimmed:

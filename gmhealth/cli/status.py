@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
+from gmhealth.cli.render import animated, live, say, show
 from gmhealth.cli.session import Session, session
+from gmhealth.cli.types import Output, OutputOption
 from gmhealth.core.health_state import Look, judge, recent
 from gmhealth.errors import Unavailable
 
