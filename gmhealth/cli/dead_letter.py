@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gmhealth.cli.layout import Facts, Grid, Part, Prose
-from gmhealth.cli.render import show
+from gmhealth.cli.render import Part, show
 from gmhealth.cli.session import Session, confirm, session
+from gmhealth.cli.tables import Facts, Grid, plain
 from gmhealth.cli.types import Output, OutputOption, parse_entry_id
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError
@@ -64,24 +64,23 @@ def list_letters(
         show(view, output, *_listed(opened, view))
 
 
-def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
+def _listed(opened: Session, view: LettersView) -> Iterator[Part]:
     from gmhealth.cli.letters import dropped_text
-    from gmhealth.cli.times import clock
 
     where = f"{opened.parts.keys.dead_letters} on {view.target.redis}"
     if not view.letters:
         lost = f"; {dropped_text(view.dropped)}" if view.dropped else ": everything could be decoded and written"
-        yield Prose(f"there are no dead letters in {where}{lost}")
+        yield plain(f"there are no dead letters in {where}{lost}", 2000)
         return
     columns = ("dead letter", "failed", "reason", "valid now", "retried as")
     rows = [
-        (each.id, clock(each.failed_at), each.reason, "yes" if each.valid_now else "no", each.retried_as or "-")
+        (each.id, each.failed_at or "-", each.reason, "yes" if each.valid_now else "no", each.retried_as or "-")
         for each in view.letters
     ]
     shown = "" if view.total == len(rows) else f", the newest {len(rows)}"
     yield Grid(f"{view.total:,} dead letters in {where}{shown}", columns, rows)
     if view.dropped:
-        yield Prose(f"{dropped_text(view.dropped)} (dead_letter_limit of the consumer)")
+        yield plain(f"{dropped_text(view.dropped)} (dead_letter_limit of the consumer)")
     yield f"next: {opened.command('dead-letter', 'show', view.letters[0].id)}"
 
 
@@ -105,7 +104,7 @@ def show_letter(
         show(view, output, *_shown(opened, view))
 
 
-def _shown(opened: Session, view: LetterView) -> Iterator[Part | str]:
+def _shown(opened: Session, view: LetterView) -> Iterator[Part]:
     from gmhealth.cli.times import utc_and_local
 
     pairs = [
@@ -190,7 +189,7 @@ def _show_done(
     from gmhealth.cli.views.letters import LettersDoneView
 
     view: LettersDoneView = LettersDoneView(target=opened.target, done=done, left=left)
-    parts: list[Part | str] = [Grid(title, ("dead letter", column), list(done.items())) if done else f"{title}: none"]
+    parts: list[Part] = [Grid(title, ("dead letter", column), list(done.items())) if done else f"{title}: none"]
     if left:
-        parts.append(Grid("Left", ("dead letter", "why"), list(left.items())))
+        parts.append(Grid("Left", ("dead letter", "why"), list(left.items()), prose=True))
     show(view, output, *parts)

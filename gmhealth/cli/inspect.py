@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gmhealth.cli import completion
-from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import say, show
+from gmhealth.cli.render import Part, say, show
 from gmhealth.cli.session import Session, session
+from gmhealth.cli.tables import Facts, Grid
 from gmhealth.cli.types import Output, OutputOption, parse_game_id
 from gmhealth.errors import NotFound
 
@@ -77,14 +77,12 @@ def _view(opened: Session, history: History, events: int) -> InspectView:
     )
 
 
-def _parts(opened: Session, view: InspectView) -> Iterator[Part | str]:
-    from gmhealth.cli.times import clock, utc_and_local
+def _parts(opened: Session, view: InspectView) -> Iterator[Part]:
+    from gmhealth.cli.times import utc_and_local
 
     row = view.row
     looked = "all" if view.scanned_all else "the last"
     pairs = [
-        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
-        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
         ("status", row.status),
         ("may become", ", ".join(view.may_follow) or "nothing: it ends here"),
         ("engine health", row.engine_health or "(never reported)"),
@@ -92,12 +90,14 @@ def _parts(opened: Session, view: InspectView) -> Iterator[Part | str]:
         ("updated", utc_and_local(row.updated_at)),
         ("last snapshot", _snapshot(view.last_snapshot)),
         ("looked through", f"{looked} {view.scanned:,} entries"),
+        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
+        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
     ]
     yield Facts(row.game_id, pairs)
     if view.events:
         columns = ("occurred", "event", "outcome", "entry", "why")
-        rows = [(clock(each.occurred_at), each.type, each.outcome, each.entry.id, each.why) for each in view.events]
-        yield Grid("Events, oldest first", columns, rows)
+        rows = [(each.occurred_at or "-", each.type, each.outcome, each.entry.id, each.why) for each in view.events]
+        yield Grid("Events, oldest first", columns, rows, prose=True)
     yield f"next: {_next(opened, view)}"
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from gmhealth.cli import offset_reset
-from gmhealth.cli.layout import Facts, Part
-from gmhealth.cli.render import show
+from gmhealth.cli.render import Part, show
 from gmhealth.cli.session import Session, session
+from gmhealth.cli.tables import Facts
 from gmhealth.cli.types import Output, OutputOption
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _look(opened: Session) -> OffsetView:
     )
 
 
-def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
+def _parts(opened: Session, view: OffsetView) -> Iterator[Part]:
     from gmhealth.cli.breaks import break_text
     from gmhealth.cli.holder import consumer_text
     from gmhealth.cli.lag import lag_text

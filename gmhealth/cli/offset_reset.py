@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import show, tell
+from gmhealth.cli.render import Part, show, tell
 from gmhealth.cli.session import confirm, session
+from gmhealth.cli.tables import Facts, Grid
 from gmhealth.cli.types import Moment, Output, OutputOption, parse_duration, parse_entry_id, parse_time
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError

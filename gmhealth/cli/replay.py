@@ -9,9 +9,9 @@ import typer
 
 from gmhealth.cli import completion
 from gmhealth.cli.boundary import INTERRUPTED
-from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import say, show, tell
+from gmhealth.cli.render import Part, say, show, tell
 from gmhealth.cli.session import Session, confirm, session
+from gmhealth.cli.tables import Facts, Grid
 from gmhealth.cli.types import Moment, Output, OutputOption, parse_entry_id, parse_game_id, parse_time
 from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gmhealth.cli import completion
-from gmhealth.cli.layout import Facts
 from gmhealth.cli.render import show
 from gmhealth.cli.session import Session, confirm, session
+from gmhealth.cli.tables import Facts
 from gmhealth.cli.types import Detail, Moment, Output, OutputOption, parse_detail, parse_game_id, parse_time
 from gmhealth.core.rules import EventType
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import animated, live, say, show
+from gmhealth.cli.render import Part, animated, live, say, show
 from gmhealth.cli.session import Session, session
+from gmhealth.cli.tables import Facts, Grid
 from gmhealth.cli.types import Output, OutputOption
 from gmhealth.core.health_state import Look, judge, recent
 from gmhealth.errors import Unavailable
@@ -150,7 +150,7 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
+def _parts(opened: Session, view: StatusView) -> Iterator[Part]:
     from gmhealth.cli.breaks import break_text
     from gmhealth.cli.holder import consumer_text
     from gmhealth.cli.lag import lag_text
@@ -162,18 +162,18 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
     letters = f"{dropped}: {opened.command('dead-letter', 'list')}" if view.dead_letters else dropped
     pairs: list[tuple[str, object]] = [
         ("state", view.state),
+        ("by status", _counts(view.by_status)),
+        ("by health", _counts(view.by_summary)),
         ("consumer", consumer_text(view.consumer, view.replay)),
         ("waiting", waiting_text(view.waiting, view.looked_at)),
-        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
-        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
         ("offset", view.offset.id if view.offset else "none saved: consume starts at the beginning"),
         ("lag", lag_text(view.lag)),
         ("gap", view.gap.text if view.gap else "none"),
         ("last break", break_text(view.last_break, view.looked_at.timestamp())),
         ("coming in", _rate(view)),
         ("dead letters", f"{view.dead_letters:,}{letters}"),
-        ("by status", _counts(view.by_status)),
-        ("by health", _counts(view.by_summary)),
+        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
+        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
     ]
     yield Facts("gmhealth", pairs)
     if view.unhealthy_total:
