@@ -1,31 +1,25 @@
-"""The command line: one module per command, each parsing, calling and showing. Drivers load inside commands."""
+"""The command line: one module per command, each parsing, calling and showing. What is slow loads inside commands."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gmhealth import __version__
+from gmhealth.cli import consume, dead_letter, doctor, inspect, offset, replay, schema, simulate, status
 from gmhealth.cli.boundary import Commands
 from gmhealth.cli.globals import Globals
-from gmhealth.cli.modules import Modules
+from gmhealth.cli.types import LogFormat, LogLevel
 
-
-class Program(Commands):
-    """`gmhealth` itself."""
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.commands = Modules()  # type: ignore[assignment]  # nothing is ever put in
-
+ON_CALL, DAEMON, DEVELOPERS, DEAD_LETTERS = "On call", "Daemon", "Developers", "Dead letters"
 
 app = typer.Typer(
-    cls=Program,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a traceback's locals hold passwords
-    rich_markup_mode=None,  # and no Rich for help and usage errors: see help.py
+    rich_markup_mode="markdown",  # the one in which paragraphs take the full width
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -49,20 +43,16 @@ def gmhealth(
             "--embedded", help="Start or join the embedded servers; also GMHEALTH_EMBEDDED=1.", show_default=False
         ),
     ] = None,
-    log_level: Annotated[
-        str | None, typer.Option(help="debug, info, warning or error; default info.", metavar="LEVEL")
-    ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(help="auto, console, json or journal; default auto.", metavar="FORMAT")
-    ] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="Least level to log; default info.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="Form of log lines; default auto.")] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Keep Game Master's view of engine health current.
 
-    gmhealth --embedded consume
-    gmhealth status
+    - `gmhealth --embedded consume`
+    - `gmhealth status`
 
     With --embedded it brings its own servers. Otherwise GMHEALTH_REDIS_URL and GMHEALTH_POSTGRES_DSN say where they
     are. Precedence: option, environment (GMHEALTH_*), credentials directory, settings file, default.
@@ -71,3 +61,14 @@ def gmhealth(
     5 a dependency cannot be reached, 6 a check found a problem, 130 interrupted.
     """
     ctx.obj = Globals(config, {"embedded": embedded, "log_level": log_level, "log_format": log_format})
+
+
+app.command(rich_help_panel=ON_CALL)(status.status)
+app.command(rich_help_panel=ON_CALL)(inspect.inspect)
+app.command(rich_help_panel=ON_CALL)(replay.replay)
+app.add_typer(offset.app, name="offset", rich_help_panel=ON_CALL)
+app.command(rich_help_panel=ON_CALL)(doctor.doctor)
+app.command(rich_help_panel=DAEMON)(consume.consume)
+app.command(rich_help_panel=DEVELOPERS)(simulate.simulate)
+app.command(rich_help_panel=DEVELOPERS)(schema.schema)
+app.add_typer(dead_letter.app, name="dead-letter", rich_help_panel=DEAD_LETTERS)

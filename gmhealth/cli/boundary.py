@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import typer
-from typer.exceptions import TyperException
+from typer.core import TyperGroup
 
-from gmhealth.cli.help import Group
 from gmhealth.core.text import safe_lines
 from gmhealth.errors import GmhealthError
 
@@ -21,13 +20,13 @@ def _usage_made_safe() -> Iterator[None]:
     """A usage error repeats what was given, which may be hostile."""
     try:
         yield
-    except TyperException as error:
+    except typer.TyperException as error:
         if isinstance(message := getattr(error, "message", None), str):
             error.message = safe_lines(message)
         raise
 
 
-class Commands(Group):
+class Commands(TyperGroup):
     """The group of all commands; none of them catches `GmhealthError` for good."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the shell offers: event names, and game IDs from the table."""
+"""What the shell offers that Typer does not know: game IDs from the table."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ import typer
 PLAIN: Final = re.compile(r"[\w.@%+-]+", re.ASCII)
 """What every shell takes for a plain word. Others are not offered: typed for a person, an ID could run a command."""
 MOST: Final = 50
-
-
-def event_names(incomplete: str) -> list[str]:
-    """The event types that begin like this."""
-    from gmhealth.core.rules import EventType
-
-    return [name for name in EventType if name.startswith(incomplete)]
 
 
 def game_ids(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -38,11 +38,9 @@ def consume(
 ) -> None:
     """Consume health events: keep the rows current and send snapshots.
 
-        gmhealth --embedded consume
-
-        gmhealth consume --once --batch-size 500
-
-        gmhealth consume --metrics-addr 9464
+    - `gmhealth --embedded consume`
+    - `gmhealth consume --once --batch-size 500`
+    - `gmhealth consume --metrics-addr 9464`
 
     Goes on after the saved offset. SIGTERM or Ctrl-C ends it after the batch in flight; a second one at once. While
     another `gmhealth consume` is at work this one stands by and takes over when that one ends; with `--once` it

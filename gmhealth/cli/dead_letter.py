@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gmhealth.cli.boundary import Commands
-from gmhealth.cli.help import Command
-from gmhealth.cli.layout import Facts, Grid, Part, Prose
-from gmhealth.cli.render import Output, OutputOption, show
+from gmhealth.cli.render import Part, show
 from gmhealth.cli.session import confirm, session
+from gmhealth.cli.tables import Facts, Grid, plain
+from gmhealth.cli.types import Output, OutputOption, parse_entry_id
+from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gmhealth.operations.models import LettersDoneView, LettersView, LetterView
     from gmhealth.operations.session import Session
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
-Ids = Annotated[list[str] | None, typer.Argument(help="Dead letters, by ID.", metavar="ID")]
+app = typer.Typer(no_args_is_help=True)
+Ids = Annotated[list[EntryId] | None, typer.Argument(help="Dead letters, by ID.", metavar="ID", parser=parse_entry_id)]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -30,15 +30,15 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def dead_letter() -> None:
     """Look at what could not be decoded or written; retry or purge it.
 
-    gmhealth dead-letter list
-    gmhealth dead-letter retry --all
+    - `gmhealth dead-letter list`
+    - `gmhealth dead-letter retry --all`
 
     An entry that is no health event, or whose game's row PostgreSQL refuses, goes to a stream of dead letters, byte for
     byte, and the consumer goes on.
     """
 
 
-@app.command("list", cls=Command)
+@app.command("list")
 def list_letters(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="So many of the newest.", metavar="N")] = 20,
@@ -46,8 +46,8 @@ def list_letters(
 ) -> None:
     """List the newest dead letters, with the reason of each.
 
-    gmhealth dead-letter list
-    gmhealth dead-letter list --limit 100 -o json
+    - `gmhealth dead-letter list`
+    - `gmhealth dead-letter list --limit 100 -o json`
     """
     with session(ctx, "dead-letter") as opened:
         from gmhealth.operations.dead_letters import letter_view
@@ -65,37 +65,36 @@ def list_letters(
         show(view, output, *_listed(opened, view))
 
 
-def _listed(opened: Session, view: LettersView) -> Iterator[Part | str]:
+def _listed(opened: Session, view: LettersView) -> Iterator[Part]:
     from gmhealth.operations.dead_letters import dropped_text
-    from gmhealth.operations.times import clock
 
     where = f"{opened.parts.keys.dead_letters} on {view.target.redis}"
     if not view.letters:
         lost = f"; {dropped_text(view.dropped)}" if view.dropped else ": everything could be decoded and written"
-        yield Prose(f"there are no dead letters in {where}{lost}")
+        yield plain(f"there are no dead letters in {where}{lost}", 2000)
         return
     columns = ("dead letter", "failed", "reason", "valid now", "retried as")
     rows = [
-        (each.id, clock(each.failed_at), each.reason, "yes" if each.valid_now else "no", each.retried_as or "-")
+        (each.id, each.failed_at or "-", each.reason, "yes" if each.valid_now else "no", each.retried_as or "-")
         for each in view.letters
     ]
     shown = "" if view.total == len(rows) else f", the newest {len(rows)}"
     yield Grid(f"{view.total:,} dead letters in {where}{shown}", columns, rows)
     if view.dropped:
-        yield Prose(f"{dropped_text(view.dropped)} (dead_letter_limit of the consumer)")
+        yield plain(f"{dropped_text(view.dropped)} (dead_letter_limit of the consumer)")
     yield f"next: {opened.command('dead-letter', 'show', view.letters[0].id)}"
 
 
-@app.command("show", cls=Command)
+@app.command("show")
 def show_letter(
     ctx: typer.Context,
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter.")],
+    letter_id: Annotated[EntryId, typer.Argument(metavar="ID", help="The dead letter.", parser=parse_entry_id)],
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show one dead letter whole.
 
-    gmhealth dead-letter show 1795449364420-0
-    gmhealth dead-letter show 1795449364420-0 -o json
+    - `gmhealth dead-letter show 1795449364420-0`
+    - `gmhealth dead-letter show 1795449364420-0 -o json`
 
     A very long value is cut in the table; -o json has all of it.
     """
@@ -106,7 +105,7 @@ def show_letter(
         show(view, output, *_shown(opened, view))
 
 
-def _shown(opened: Session, view: LetterView) -> Iterator[Part | str]:
+def _shown(opened: Session, view: LetterView) -> Iterator[Part]:
     from gmhealth.operations.times import utc_and_local
 
     pairs = [
@@ -134,14 +133,14 @@ def _next(opened: Session, view: LetterView) -> str:
     return f"mend what sends it; then {opened.command('dead-letter', 'purge', view.id)}"
 
 
-@app.command(cls=Command)
+@app.command()
 def retry(
     ctx: typer.Context, ids: Ids = None, every: All = False, yes: Yes = False, output: OutputOption = Output.TABLE
 ) -> None:
     """Decode dead letters again; what is valid now goes back to the stream of health events.
 
-    gmhealth dead-letter retry 1795449364420-0
-    gmhealth dead-letter retry --all
+    - `gmhealth dead-letter retry 1795449364420-0`
+    - `gmhealth dead-letter retry --all`
 
     Appending and marking are one step, so none is lost or sent twice. It comes back as a new entry, after all that
     came since: if the game has newer events, this old one will have the last word.
@@ -159,14 +158,14 @@ def retry(
         _show_done(opened, output, "Retried", "as entry", done, left)
 
 
-@app.command(cls=Command)
+@app.command()
 def purge(
     ctx: typer.Context, ids: Ids = None, every: All = False, yes: Yes = False, output: OutputOption = Output.TABLE
 ) -> None:
     """Delete dead letters for good.
 
-    gmhealth dead-letter purge 1795449364420-0
-    gmhealth dead-letter purge --all --yes
+    - `gmhealth dead-letter purge 1795449364420-0`
+    - `gmhealth dead-letter purge --all --yes`
     """
     with session(ctx, "dead-letter") as opened:
         chosen = {letter.letter_id: letter.reason for letter in _chosen(opened, ids, every)}
@@ -177,7 +176,7 @@ def purge(
         _show_done(opened, output, "Deleted", "reason", chosen, {})
 
 
-def _chosen(opened: Session, ids: list[str] | None, every: bool) -> Iterable[DeadLetter]:
+def _chosen(opened: Session, ids: list[EntryId] | None, every: bool) -> Iterable[DeadLetter]:
     from gmhealth.operations.dead_letters import one
 
     if bool(ids) == every:
@@ -191,7 +190,7 @@ def _show_done(
     from gmhealth.operations.models import LettersDoneView
 
     view: LettersDoneView = LettersDoneView(target=opened.target, done=done, left=left)
-    parts: list[Part | str] = [Grid(title, ("dead letter", column), list(done.items())) if done else f"{title}: none"]
+    parts: list[Part] = [Grid(title, ("dead letter", column), list(done.items())) if done else f"{title}: none"]
     if left:
-        parts.append(Grid("Left", ("dead letter", "why"), list(left.items())))
+        parts.append(Grid("Left", ("dead letter", "why"), list(left.items()), prose=True))
     show(view, output, *parts)

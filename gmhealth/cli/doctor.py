@@ -7,40 +7,22 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from gmhealth.cli.folding import fold
-from gmhealth.cli.layout import Facts, Line, Part, Prose, Span, styled
-from gmhealth.cli.render import Output, OutputOption, say, show
+from gmhealth.cli.render import Part, say, show
 from gmhealth.cli.session import session
+from gmhealth.cli.tables import Facts
+from gmhealth.cli.types import Output, OutputOption
 
 if TYPE_CHECKING:
     from gmhealth.operations.models import CheckView, DoctorView
 
 PROBLEM: Final = 6
-MARK_WIDTH: Final = 9
-
-
-class Finding:
-    """A check in a line, what it found folded under it, and its hint."""
-
-    def __init__(self, check: CheckView) -> None:
-        self._check = check
-
-    def lines(self, width: int) -> Iterator[Line]:
-        """Lay it out."""
-        mark = styled(self._check.result)
-        label: Span = mark._replace(text=mark.text.ljust(MARK_WIDTH))
-        for line in fold(styled(f"{self._check.name}: {self._check.found}", 2000).text, max(20, width - MARK_WIDTH)):
-            yield [label, Span(line)]
-            label = Span(" " * MARK_WIDTH)
-        if self._check.hint:
-            yield from Prose(f"→ {self._check.hint}", MARK_WIDTH).lines(width)
 
 
 def doctor(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Check servers, permissions, schema, offset and clocks; one line each, a hint under each failure.
 
-    gmhealth doctor
-    gmhealth doctor -o json
+    - `gmhealth doctor`
+    - `gmhealth doctor -o json`
 
     Changes nothing. Exit code 6 if a check fails; warnings do not fail.
     """
@@ -65,4 +47,10 @@ def _parts(view: DoctorView) -> Iterator[Part]:
             ("PostgreSQL", f"{target.postgres}, table {target.table}"),
         ],
     )
-    yield from map(Finding, view.checks)
+    yield Facts("Checks", [line for check in view.checks for line in _lines(check)], 2000)
+
+
+def _lines(check: CheckView) -> Iterator[tuple[str, str]]:
+    yield check.result, f"{check.name}: {check.found}"
+    if check.hint:
+        yield "", f"→ {check.hint}"

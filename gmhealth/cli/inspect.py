@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gmhealth.cli import completion
-from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, say, show
-from gmhealth.cli.session import checked_game_id, session
+from gmhealth.cli.render import Part, say, show
+from gmhealth.cli.session import session
+from gmhealth.cli.tables import Facts, Grid
+from gmhealth.cli.types import Output, OutputOption, parse_game_id
 
 if TYPE_CHECKING:
     from gmhealth.operations.inspect import History
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 def inspect(
     ctx: typer.Context,
-    game_id: Annotated[str, typer.Argument(help="The game.", metavar="GAME_ID", autocompletion=completion.game_ids)],
+    game_id: Annotated[
+        str,
+        typer.Argument(help="The game.", metavar="GAME_ID", parser=parse_game_id, autocompletion=completion.game_ids),
+    ],
     events: Annotated[
         int, typer.Option("--events", "-n", min=1, help="So many of its latest events.", metavar="N")
     ] = 10,
@@ -32,8 +36,8 @@ def inspect(
 ) -> None:
     """Show a game's row, its recent events and what each did or would do, and the last snapshot.
 
-    gmhealth inspect game-andromeda
-    gmhealth inspect game-andromeda --events 50 --follow
+    - `gmhealth inspect game-andromeda`
+    - `gmhealth inspect game-andromeda --events 50 --follow`
 
     The consumer keeps no history: what an event did is told from the snapshots that were sent. One that was debounced
     sent none, and the first one in sight may remain unknown.
@@ -41,21 +45,19 @@ def inspect(
     with session(ctx, "inspect") as opened:
         from gmhealth.operations.inspect import inspected, load_history
 
-        history = load_history(opened.parts, checked_game_id(game_id), events, scan)
+        history = load_history(opened.parts, game_id, events, scan)
         view = inspected(opened, history, events)
         show(view, output, *_parts(opened, view))
         if follow:
             _follow(opened, history, output)
 
 
-def _parts(opened: Session, view: InspectView) -> Iterator[Part | str]:
-    from gmhealth.operations.times import clock, utc_and_local
+def _parts(opened: Session, view: InspectView) -> Iterator[Part]:
+    from gmhealth.operations.times import utc_and_local
 
     row = view.row
     looked = "all" if view.scanned_all else "the last"
     pairs = [
-        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
-        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
         ("status", row.status),
         ("may become", ", ".join(view.may_follow) or "nothing: it ends here"),
         ("engine health", row.engine_health or "(never reported)"),
@@ -63,12 +65,14 @@ def _parts(opened: Session, view: InspectView) -> Iterator[Part | str]:
         ("updated", utc_and_local(row.updated_at)),
         ("last snapshot", _snapshot(view.last_snapshot)),
         ("looked through", f"{looked} {view.scanned:,} entries"),
+        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
+        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
     ]
     yield Facts(row.game_id, pairs)
     if view.events:
         columns = ("occurred", "event", "outcome", "entry", "why")
-        rows = [(clock(each.occurred_at), each.type, each.outcome, each.entry.id, each.why) for each in view.events]
-        yield Grid("Events, oldest first", columns, rows)
+        rows = [(each.occurred_at or "-", each.type, each.outcome, each.entry.id, each.why) for each in view.events]
+        yield Grid("Events, oldest first", columns, rows, prose=True)
     yield f"next: {_next(opened, view)}"
 
 

@@ -9,36 +9,35 @@ from typing import TYPE_CHECKING
 import typer
 
 from gmhealth.cli import offset_reset
-from gmhealth.cli.boundary import Commands
-from gmhealth.cli.help import Command
-from gmhealth.cli.layout import Facts, Part
-from gmhealth.cli.render import Output, OutputOption, show
+from gmhealth.cli.render import Part, show
 from gmhealth.cli.session import session
+from gmhealth.cli.tables import Facts
+from gmhealth.cli.types import Output, OutputOption
 
 if TYPE_CHECKING:
     from gmhealth.operations.models import EntryView, OffsetView
     from gmhealth.operations.session import Session
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def offset() -> None:
     """Look at the saved offset, and move it.
 
-    gmhealth offset show
-    gmhealth offset reset --ago 15m --dry-run
+    - `gmhealth offset show`
+    - `gmhealth offset reset --ago 15m --dry-run`
 
     The offset is the ID of the last entry whose effects are durable; `gmhealth consume` goes on after it.
     """
 
 
-@app.command("show", cls=Command)
+@app.command("show")
 def show_offset(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Show the saved offset against the stream, the lag, and who consumes.
 
-    gmhealth offset show
-    gmhealth offset show -o json
+    - `gmhealth offset show`
+    - `gmhealth offset show -o json`
 
     The lag in seconds is the age of the oldest unread entry. A long lag in entries is an estimate, and says so, while
     the consumer does not know how many it has read, as after a reset.
@@ -50,10 +49,10 @@ def show_offset(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None
         show(view, output, *_parts(opened, view))
 
 
-app.command("reset", cls=Command)(offset_reset.reset)
+app.command("reset")(offset_reset.reset)
 
 
-def _parts(opened: Session, view: OffsetView) -> Iterator[Part | str]:
+def _parts(opened: Session, view: OffsetView) -> Iterator[Part]:
     from gmhealth.operations.discontinuities import break_text
     from gmhealth.operations.leader import consumer_text
     from gmhealth.operations.position import lag_text

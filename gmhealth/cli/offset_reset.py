@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, show, tell
+from gmhealth.cli.render import Part, show, tell
 from gmhealth.cli.session import confirm, session
+from gmhealth.cli.tables import Facts, Grid
+from gmhealth.cli.types import Output, OutputOption, parse_duration, parse_entry_id, parse_time
+from gmhealth.core.entry import EntryId
 from gmhealth.errors import ConfigError
+from gmhealth.operations.times import Moment
 
 if TYPE_CHECKING:
     from gmhealth.operations.models import EntryView, ResetView
@@ -25,9 +29,15 @@ VERBS: Final = {
 
 def reset(
     ctx: typer.Context,
-    to_id: Annotated[str | None, typer.Option(help="The last entry to count as done.", metavar="ID")] = None,
-    to_time: Annotated[str | None, typer.Option(help="Just before the first entry at or after T.", metavar="T")] = None,
-    ago: Annotated[str | None, typer.Option(help="The same, a span ago: 15m, 2h, 1d.", metavar="SPAN")] = None,
+    to_id: Annotated[
+        EntryId | None, typer.Option(help="The last entry to count as done.", metavar="ID", parser=parse_entry_id)
+    ] = None,
+    to_time: Annotated[
+        Moment | None, typer.Option(help="Just before the first entry at or after T.", metavar="T", parser=parse_time)
+    ] = None,
+    ago: Annotated[
+        timedelta | None, typer.Option(help="The same, a span ago: 15m, 2h, 1d.", metavar="SPAN", parser=parse_duration)
+    ] = None,
     to_start: Annotated[bool, typer.Option("--to-start", help="Before the first entry.")] = False,
     to_end: Annotated[bool, typer.Option("--to-end", help="To the last entry: skip what is unread.")] = False,
     by: Annotated[int | None, typer.Option(help="So many entries back (-N) or forward (N).", metavar="N")] = None,
@@ -38,8 +48,8 @@ def reset(
 ) -> None:
     """Move the saved offset: back, to run entries again, or forward, to skip them.
 
-    gmhealth offset reset --ago 15m --dry-run
-    gmhealth offset reset --to-id 1795449364420-0 --reason INC-42
+    - `gmhealth offset reset --ago 15m --dry-run`
+    - `gmhealth offset reset --to-id 1795449364420-0 --reason INC-42`
 
     Takes exactly one target. Works on a live consumer, which follows within a second, and on an offset that is no entry
     ID. A time without a zone is UTC. Shows old and new, and which statuses a re-run would change, then asks; off a
@@ -63,14 +73,13 @@ def reset(
         show(view, output, *_result(view, opened.command("offset", "show")))
 
 
-def _only(given: dict[str, object]) -> tuple[str, str]:
+def _only(given: dict[str, object]) -> tuple[str, object]:
     if len(given) != 1:
         raise ConfigError(
             f"{len(given) or 'no'} targets are given, but it takes exactly one",
             hint="one of --to-id, --to-time, --ago, --to-start, --to-end, --by",
         )
-    how, wish = given.popitem()
-    return how, str(wish)
+    return given.popitem()
 
 
 def _plan(view: ResetView) -> Iterator[Part]:

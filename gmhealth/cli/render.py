@@ -1,49 +1,30 @@
-"""Where results go: data to standard output, all talk to standard error. The only module that knows Rich.
-
-Rich loads for what moves only, the live screen and the progress bar.
-"""
+"""Where results go: data to standard output, all talk to standard error."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import typer
 
-from gmhealth.cli.layout import Line, Part, plain
+from gmhealth.cli.tables import UNLIMITED, plain
+from gmhealth.cli.types import Output
 from gmhealth.core.text import safe_lines
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleRenderable
+    from rich.text import Text
 
-UNLIMITED: Final = 100_000
-"""Off a terminal a row is a line, whatever its length, so that lines can be searched."""
-ANSI: Final = {
-    "bold": "1",
-    "dim": "2",
-    "red": "31",
-    "green": "32",
-    "yellow": "33",
-    "bold red": "1;31",
-}
+Part: TypeAlias = "ConsoleRenderable | str"
+"""A part of what a command shows; a string is a line that ends with a command to paste."""
 
 
-class Output(StrEnum):
-    """The form of a reading command's result."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the result.", show_choices=True)]
-
-
-def show(view: Any, output: Output, *parts: Part | str) -> None:
+def show(view: Any, output: Output, *parts: Part) -> None:
     """Print `view` as JSON, or `parts`, which show the same, to a person."""
     if output is Output.JSON:
         typer.echo(view.as_json(indent=2))
@@ -51,7 +32,7 @@ def show(view: Any, output: Output, *parts: Part | str) -> None:
         draw(sys.stdout, parts)
 
 
-def tell(*parts: Part | str) -> None:
+def tell(*parts: Part) -> None:
     """Show a person something that is not data."""
     draw(sys.stderr, parts)
 
@@ -61,11 +42,14 @@ def say(text: str) -> None:
     typer.echo(safe_lines(text), err=True)
 
 
-def draw(stream: IO[str], parts: Iterable[Part | str]) -> None:
-    """Write `parts` as wide as the terminal, in colour if it has any."""
-    coloured = has_colours(stream)
-    for line in plain(parts, width_of(stream)):
-        stream.write("".join(_ansi(*span) if coloured else span.text for span in line) + "\n")
+def draw(stream: IO[str], parts: Iterable[Part]) -> None:
+    """Write `parts` as wide as the terminal, in colour if it has any. A command to paste is one line at any width."""
+    from rich.console import Group
+
+    console = _console(stream, width_of(stream))
+    with console.capture() as captured:
+        console.print(Group(*_spaced(parts)), crop=False)
+    stream.write(re.sub(" +$", "", captured.get(), flags=re.MULTILINE))
     stream.flush()
 
 
@@ -74,15 +58,6 @@ def width_of(stream: IO[str]) -> int:
     if stream.isatty() or os.environ.get("COLUMNS", "").isdigit():
         return max(20, shutil.get_terminal_size().columns)
     return UNLIMITED
-
-
-def has_colours(stream: IO[str]) -> bool:
-    """Whether `stream` is a terminal that can show colours and nobody minds (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _ansi(text: str, style: str) -> str:
-    return f"\x1b[{ANSI[style]}m{text}\x1b[0m" if style and text else text
 
 
 def animated(stream: IO[str]) -> bool:
@@ -98,19 +73,11 @@ def interactive() -> bool:
 @contextmanager
 def live() -> Iterator[Callable[..., None]]:
     """A screen that is drawn again and again: call what this yields with the parts to show."""
+    from rich.console import Group
     from rich.live import Live
-    from rich.text import Text
-
-    coloured = has_colours(sys.stdout)
-
-    def text(line: Line) -> Text:
-        return Text.assemble(*(line if coloured else (span.text for span in line)))
-
-    def picture(parts: Iterable[Part | str]) -> Text:
-        return Text("\n").join(text(line) for line in plain(parts, width_of(sys.stdout)))
 
     with Live(console=_console(sys.stdout), auto_refresh=False, screen=True) as screen:
-        yield lambda *parts: screen.update(picture(parts), refresh=True)
+        yield lambda *parts: screen.update(Group(*_spaced(parts, fold=True)), refresh=True)
 
 
 @contextmanager
@@ -130,7 +97,31 @@ def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _console(stream: IO[str]) -> Console:
+def _console(stream: IO[str], width: int | None = None) -> Console:
+    """A console without any of Rich's readings of text; NO_COLOR takes all styles (no-color.org)."""
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
+    return Console(
+        file=stream,
+        width=width,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        force_terminal=stream.isatty(),
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _spaced(parts: Iterable[Part], *, fold: bool = False) -> Iterator[ConsoleRenderable]:
+    """`parts` with an empty line between those of several lines, and before what comes next."""
+    for number, part in enumerate(parts):
+        if number and (not isinstance(part, str) or part.startswith("next: ")):
+            yield plain("")
+        yield _pasted(part, fold=fold) if isinstance(part, str) else part
+
+
+def _pasted(line: str, *, fold: bool) -> Text:
+    text = plain(line, UNLIMITED)
+    if not fold:
+        text.no_wrap, text.overflow = True, "ignore"
+    return text

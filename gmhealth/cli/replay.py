@@ -9,10 +9,13 @@ import typer
 
 from gmhealth.cli import completion
 from gmhealth.cli.boundary import INTERRUPTED
-from gmhealth.cli.layout import Facts, Grid, Part
-from gmhealth.cli.render import Output, OutputOption, say, show, tell
-from gmhealth.cli.session import checked_game_id, confirm, session
+from gmhealth.cli.render import Part, say, show, tell
+from gmhealth.cli.session import confirm, session
+from gmhealth.cli.tables import Facts, Grid
+from gmhealth.cli.types import Output, OutputOption, parse_entry_id, parse_game_id, parse_time
+from gmhealth.core.entry import EntryId
 from gmhealth.errors import Refused
+from gmhealth.operations.times import Moment
 
 if TYPE_CHECKING:
     from gmhealth.operations.models import GamePlanView, ReplayView
@@ -21,10 +24,19 @@ if TYPE_CHECKING:
 
 def replay(
     ctx: typer.Context,
-    from_id: Annotated[str | None, typer.Option(help="The first entry.", metavar="ID")] = None,
-    from_time: Annotated[str | None, typer.Option(help="The first entry at or after T.", metavar="T")] = None,
-    to_id: Annotated[str | None, typer.Option(help="The last entry; default the last one now.", metavar="ID")] = None,
-    to_time: Annotated[str | None, typer.Option(help="The last entry at or before T.", metavar="T")] = None,
+    from_id: Annotated[
+        EntryId | None, typer.Option(help="The first entry.", metavar="ID", parser=parse_entry_id)
+    ] = None,
+    from_time: Annotated[
+        Moment | None, typer.Option(help="The first entry at or after T.", metavar="T", parser=parse_time)
+    ] = None,
+    to_id: Annotated[
+        EntryId | None,
+        typer.Option(help="The last entry; default the last one now.", metavar="ID", parser=parse_entry_id),
+    ] = None,
+    to_time: Annotated[
+        Moment | None, typer.Option(help="The last entry at or before T.", metavar="T", parser=parse_time)
+    ] = None,
     game_id: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,6 +44,7 @@ def replay(
             "-g",
             help="Only this game; may be repeated.",
             metavar="GAME_ID",
+            parser=parse_game_id,
             autocompletion=completion.game_ids,
         ),
     ] = None,
@@ -46,21 +59,23 @@ def replay(
 ) -> None:
     """Run a range of the stream again, by the same rules; the saved offset stays where it is.
 
-    gmhealth replay --from-time 2026-11-23T03:00:00Z --dry-run
-    gmhealth replay --from-id 1795449364420-0 --game-id game-andromeda
+    - `gmhealth replay --from-time 2026-11-23T03:00:00Z --dry-run`
+    - `gmhealth replay --from-id 1795449364420-0 --game-id game-andromeda`
 
     The range is inclusive and ends, unless told, at the end of the stream as it is now. First it shows what would
     become of each game; where statuses would change it asks. It needs the leader lock: beside a live consumer it
     refuses (exit 4) and shows what does the same live. Ctrl-C ends it after the batch in flight and prints the command
     that goes on.
     """
+    from gmhealth.operations.replay_range import Ends, resolve
+
+    ends = Ends(from_id, from_time, to_id, to_time)
+    ends.check()
     with session(ctx, "replay") as opened:
         from gmhealth.operations import replay as replaying
-        from gmhealth.operations.replay_range import Ends, resolve
 
-        games = frozenset(map(checked_game_id, game_id or ()))
-        wishes = replaying.ReplayOptions(games, health_only, no_publish, rate, yes)
-        wanted = resolve(opened, Ends(from_id, from_time, to_id, to_time))
+        wishes = replaying.ReplayOptions(frozenset(game_id or ()), health_only, no_publish, rate, yes)
+        wanted = resolve(opened, ends)
         if not dry_run:
             replaying.refuse_beside_consumer(opened, wanted)
         if wanted.trimmed:

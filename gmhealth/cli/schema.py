@@ -25,8 +25,8 @@ def schema(
 ) -> None:
     """Print the JSON schema of what COMMAND prints with -o json.
 
-    gmhealth schema status
-    gmhealth schema offset show
+    - `gmhealth schema status`
+    - `gmhealth schema offset show`
 
     Where a command prints one of several objects, as inspect does with --follow, the schema takes any of them.
     """

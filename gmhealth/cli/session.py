@@ -12,7 +12,7 @@ import typer
 
 from gmhealth.cli.globals import Globals, program, settings_of
 from gmhealth.core.text import safe, shell_word
-from gmhealth.errors import ConfigError, Refused
+from gmhealth.errors import Refused
 
 if TYPE_CHECKING:
     from gmhealth.bootstrap import Servers
@@ -74,10 +74,3 @@ def confirm(opened: Session, question: str, *, yes: bool) -> None:
         raise
     if answer.strip().lower() not in ("y", "yes"):
         raise Refused("not confirmed; nothing was changed")
-
-
-def checked_game_id(text: str) -> str:
-    """A game ID from the command line, which may hold bytes that no game's ID can hold."""
-    if not text.strip() or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ConfigError(f"{text!r} is no game ID", hint="an ID is UTF-8 and not blank; `gmhealth status` shows some")
-    return text

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gmhealth.cli import completion
-from gmhealth.cli.layout import Facts
-from gmhealth.cli.render import Output, OutputOption, say, show
+from gmhealth.cli.render import say, show
 from gmhealth.cli.session import confirm, session
+from gmhealth.cli.tables import Facts
+from gmhealth.cli.types import Detail, Output, OutputOption, parse_detail, parse_game_id, parse_time
+from gmhealth.core.rules import EventType
+from gmhealth.operations.times import Moment
 
 if TYPE_CHECKING:
     from gmhealth.operations.models import SimulateView
@@ -20,13 +23,26 @@ if TYPE_CHECKING:
 
 def simulate(
     ctx: typer.Context,
-    event: Annotated[str, typer.Argument(help="Event type.", metavar="EVENT", autocompletion=completion.event_names)],
+    event: Annotated[
+        EventType, typer.Argument(help=f"One of {', '.join(EventType)}.", metavar="EVENT", show_choices=False)
+    ],
     game_id: Annotated[
         str,
-        typer.Option("--game-id", "-g", help="The game.", metavar="GAME_ID", autocompletion=completion.game_ids),
+        typer.Option(
+            "--game-id",
+            "-g",
+            help="The game.",
+            metavar="GAME_ID",
+            parser=parse_game_id,
+            autocompletion=completion.game_ids,
+        ),
     ],
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Put into details.", metavar="K=V")] = None,
-    at: Annotated[str | None, typer.Option(help="When it occurred; default now.", metavar="T")] = None,
+    set_: Annotated[
+        list[Detail] | None, typer.Option("--set", help="Put into details.", metavar="K=V", parser=parse_detail)
+    ] = None,
+    at: Annotated[
+        Moment | None, typer.Option(help="When it occurred; default now.", metavar="T", parser=parse_time)
+    ] = None,
     container_id: Annotated[
         str, typer.Option(help="Container; the default marks it as simulated.", metavar="ID")
     ] = "simulated000",
@@ -43,18 +59,16 @@ def simulate(
 ) -> None:
     """Append a health event as Runtime Manager would.
 
-    gmhealth --embedded simulate container_oom --game-id game-andromeda --wait
-    gmhealth simulate probe_failed -g game-andromeda --set state=slow --dry-run
+    - `gmhealth --embedded simulate container_oom --game-id game-andromeda --wait`
+    - `gmhealth simulate probe_failed -g game-andromeda --set state=slow --dry-run`
 
-    Events: container_started, container_exited, container_oom, container_disappeared, probe_failed, probe_recovered,
-    inspect_unhealthy. Against anything but the embedded servers it asks first. --dry-run shows the plan for the game's
-    row as it is, --print the exact entry.
+    Against anything but the embedded servers it asks first. --dry-run shows the plan for the game's row as it is,
+    --print the exact entry.
     """
     from gmhealth.operations import simulate as simulated
     from gmhealth.operations.trace import Trace
 
-    when, details = simulated.occurred_at_ms(at, say), simulated.details(set_ or [])
-    fields = simulated.checked_entry(event, game_id, container_id, when, details)
+    fields = simulated.checked_entry(event, game_id, container_id, simulated.occurred_at_ms(at, say), dict(set_ or []))
     if print_only:
         from gmhealth.operations.models import EntryFieldsView
 

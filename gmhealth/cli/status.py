@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gmhealth.cli.layout import Facts, Grid, Part, Span
-from gmhealth.cli.render import Output, OutputOption, animated, live, say, show
+from gmhealth.cli.render import Part, animated, live, say, show
 from gmhealth.cli.session import session
+from gmhealth.cli.tables import Facts, Grid
+from gmhealth.cli.types import Output, OutputOption
 from gmhealth.core.lag_state import LagSample
-from gmhealth.core.text import safe
 from gmhealth.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gmhealth.operations.session import Session
 
 COUNTED: Final = 10_000
+MOST_DETAIL: Final = 1_000
+"""Characters of an error that a consumer leaves for this."""
 IDLE_S: Final = 10.0
 """A connection that is not used for so long is not kept."""
 
@@ -36,8 +38,8 @@ def status(
 ) -> None:
     """Show consumer, lag, rate, and the games that are not healthy.
 
-    gmhealth status
-    gmhealth status --watch --interval 1
+    - `gmhealth status`
+    - `gmhealth status --watch --interval 1`
 
     States: ok; behind (the oldest unread entry is older than 10 s); stopped (nobody consumes). What one look cannot
     tell --watch does: stalled (behind, and the offset does not move), rewound (it was set back). Off a terminal, and
@@ -89,7 +91,7 @@ def _pause(opened: Session, interval: float) -> None:
     time.sleep(interval)
 
 
-def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
+def _parts(opened: Session, view: StatusView) -> Iterator[Part]:
     from gmhealth.operations.dead_letters import dropped_text
     from gmhealth.operations.discontinuities import break_text
     from gmhealth.operations.leader import consumer_text, waiting_text
@@ -100,21 +102,21 @@ def _parts(opened: Session, view: StatusView) -> Iterator[Part | str]:
     letters = f"{dropped}: {opened.command('dead-letter', 'list')}" if view.dead_letters else dropped
     pairs: list[tuple[str, object]] = [
         ("state", view.state),
+        ("by status", _counts(view.by_status)),
+        ("by health", _counts(view.by_summary)),
         ("consumer", consumer_text(view.consumer, view.replay)),
         ("waiting", waiting_text(view.waiting, view.looked_at)),
-        *([("error", Span(safe(view.waiting.detail)))] if view.waiting and view.waiting.detail else ()),
-        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
-        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
+        *([("error", view.waiting.detail)] if view.waiting and view.waiting.detail else ()),
         ("offset", view.offset.id if view.offset else "none saved: consume starts at the beginning"),
         ("lag", lag_text(view.lag)),
         ("gap", view.gap.text if view.gap else "none"),
         ("last break", break_text(view.last_break, view.looked_at.timestamp())),
         ("coming in", _rate(view)),
         ("dead letters", f"{view.dead_letters:,}{letters}"),
-        ("by status", _counts(view.by_status)),
-        ("by health", _counts(view.by_summary)),
+        ("Redis", f"{view.target.redis}, stream {view.target.stream}"),
+        ("PostgreSQL", f"{view.target.postgres}, table {view.target.table}"),
     ]
-    yield Facts("gmhealth", pairs)
+    yield Facts("gmhealth", pairs, MOST_DETAIL)
     if view.unhealthy_total:
         ages = [ago((view.looked_at - row.updated_at).total_seconds()) for row in view.unhealthy]
         rows = [
@@ -153,6 +155,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _line(view: StatusView) -> str:
+    from gmhealth.core.text import safe
     from gmhealth.operations.position import lag_text
 
     offset = view.offset.id if view.offset else "none"

@@ -9,7 +9,7 @@ from gmhealth.core.events import HealthEvent, InvalidEntry, decode
 from gmhealth.errors import GmhealthError, NotFound
 from gmhealth.operations.models import EntryView, LetterView
 from gmhealth.operations.position import entry_view
-from gmhealth.operations.times import parse_entry_id, time_of
+from gmhealth.operations.times import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,9 @@ def dropped_text(dropped: int) -> str:
     return f"{dropped:,} older ones were dropped to keep to the limit"
 
 
-def one(opened: Session, letter_id: str) -> DeadLetter:
+def one(opened: Session, letter_id: EntryId) -> DeadLetter:
     """Find a letter by its ID."""
-    letter = opened.parts.letters.one(parse_entry_id(letter_id))
+    letter = opened.parts.letters.one(letter_id)
     if letter is None:
         raise NotFound(
             f"there is no dead letter {letter_id} in {opened.parts.keys.dead_letters} on {opened.target.redis}",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gmhealth.core.entry import START, EntryId
 from gmhealth.errors import NotFound, Refused
 from gmhealth.operations.position import last_before
-from gmhealth.operations.times import id_at, parse_duration, parse_entry_id, parse_time, utc_and_local
+from gmhealth.operations.times import Moment, id_at, utc_and_local
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
     from gmhealth.core.continuity import StreamState
     from gmhealth.operations.session import Session
     from gmhealth.worker.ports import Saved
@@ -35,7 +38,7 @@ class Place(NamedTuple):
     now_ms: int
 
 
-def resolve(opened: Session, saved: Saved, state: StreamState, how: str, wish: str) -> Target:
+def resolve(opened: Session, saved: Saved, state: StreamState, how: str, wish: object) -> Target:
     """Turn the one target into an offset inside the stream. Refuses the future; clamps what is past the end."""
     if not state.exists:
         raise NotFound(
@@ -45,16 +48,16 @@ def resolve(opened: Session, saved: Saved, state: StreamState, how: str, wish: s
     return WAYS[how](Place(opened, saved, state, opened.parts.queries.now_ms()), wish)
 
 
-def _to_start(_place: Place, _wish: str) -> Target:
+def _to_start(_place: Place, _wish: object) -> Target:
     return Target(START, "the beginning: every entry that is left is run again")
 
 
-def _to_end(place: Place, _wish: str) -> Target:
+def _to_end(place: Place, _wish: object) -> Target:
     return Target(place.state.last_generated, is_end=True)
 
 
-def _to_id(place: Place, wish: str) -> Target:
-    offset, state = parse_entry_id(wish), place.state
+def _to_id(place: Place, offset: EntryId) -> Target:
+    state = place.state
     if offset > state.last_generated:
         return Target(state.last_generated, f"{offset} is past the end of the stream: clamped to its last entry")
     if state.first is not None and offset < state.first.before():
@@ -62,8 +65,8 @@ def _to_id(place: Place, wish: str) -> Target:
     return Target(offset)
 
 
-def _to_time(place: Place, wish: str) -> Target:
-    moment, note = parse_time(wish)
+def _to_time(place: Place, wish: Moment) -> Target:
+    moment, note = wish
     if id_at(moment).ms > place.now_ms:
         raise Refused(
             f"{utc_and_local(moment)} is in the future; nothing was changed",
@@ -72,8 +75,8 @@ def _to_time(place: Place, wish: str) -> Target:
     return _just_before(place, id_at(moment), note)
 
 
-def _ago(place: Place, wish: str) -> Target:
-    span_ms = round(parse_duration(wish).total_seconds() * 1000)
+def _ago(place: Place, wish: timedelta) -> Target:
+    span_ms = round(wish.total_seconds() * 1000)
     return _just_before(place, EntryId(max(0, place.now_ms - span_ms), 0), "")
 
 
@@ -85,7 +88,7 @@ def _just_before(place: Place, start: EntryId, note: str) -> Target:
     return Target(previous, note)
 
 
-def _by(place: Place, wish: str) -> Target:
+def _by(place: Place, by: int) -> Target:
     """Go so many entries on or back from the saved offset; stops at either end, and says so."""
     look, stream = place.opened.parts.queries, place.opened.settings.health_stream
     if not place.saved.is_readable:
@@ -93,7 +96,7 @@ def _by(place: Place, wish: str) -> Target:
             "--by counts from the saved offset, which is no entry ID; nothing was changed",
             hint="one of --to-id, --to-time, --ago, --to-start, --to-end",
         )
-    by, saved = int(wish), place.saved.entry_id
+    saved = place.saved.entry_id
     if by >= 0:
         passed = [entry_id for (entry_id, _), _n in zip(look.forward(stream, saved), range(by), strict=False)]
         note = "" if len(passed) == by else f"only {len(passed):,} entries are left: moves to the last one"
@@ -105,7 +108,7 @@ def _by(place: Place, wish: str) -> Target:
     return Target(EntryId.parse(passed[-1]) or START)
 
 
-WAYS: Final = {
+WAYS: Final[Mapping[str, Callable[[Place, Any], Target]]] = {
     "to_id": _to_id,
     "to_time": _to_time,
     "ago": _ago,

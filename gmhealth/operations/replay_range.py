@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from gmhealth.core.entry import EntryId
+from gmhealth.core.entry import START, EntryId
 from gmhealth.errors import ConfigError, NotFound
 from gmhealth.operations.position import lag_after
-from gmhealth.operations.times import id_at, parse_entry_id, parse_time
+from gmhealth.operations.times import Moment, id_at
 
 if TYPE_CHECKING:
     from gmhealth.core.continuity import StreamState
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class Ends(NamedTuple):
     """The options that name a range, as given."""
 
-    from_id: str | None
-    from_time: str | None
-    to_id: str | None
-    to_time: str | None
+    from_id: EntryId | None
+    from_time: Moment | None
+    to_id: EntryId | None
+    to_time: Moment | None
 
     def check(self) -> None:
         """Refuse what says too little or too much."""
@@ -32,14 +32,14 @@ class Ends(NamedTuple):
 
     def first(self, say: Callable[[str], None]) -> EntryId:
         """The first entry that is run."""
-        if self.from_id is not None:
-            return parse_entry_id(self.from_id)
-        return EntryId(_ms("--from-time", self.from_time or "", say), 0)
+        if self.from_time is not None:
+            return EntryId(_ms("--from-time", self.from_time, say), 0)
+        return self.from_id or START
 
     def last(self, state: StreamState, say: Callable[[str], None]) -> EntryId:
         """The last entry that is run."""
         if self.to_id is not None:
-            return min(parse_entry_id(self.to_id), state.last_generated)
+            return min(self.to_id, state.last_generated)
         if self.to_time is not None:
             return min(EntryId(_ms("--to-time", self.to_time, say) + 1, 0).before(), state.last_generated)
         return state.last_generated
@@ -56,7 +56,6 @@ class Range(NamedTuple):
 
 def resolve(opened: Session, ends: Ends) -> Range:
     """Turn the options into IDs; the end is fixed now, so that what comes meanwhile is not run."""
-    ends.check()
     state, parts = opened.parts.stream.state(), opened.parts
     stream = f"{opened.settings.health_stream} on {opened.target.redis}"
     if not state.exists:
@@ -72,8 +71,8 @@ def resolve(opened: Session, ends: Ends) -> Range:
     return Range(first, last, max(0, entries), _trimmed(first, state))
 
 
-def _ms(option: str, text: str, say: Callable[[str], None]) -> int:
-    moment, note = parse_time(text)
+def _ms(option: str, given: Moment, say: Callable[[str], None]) -> int:
+    moment, note = given
     if note:
         say(f"{option}: {note}")
     return id_at(moment).ms

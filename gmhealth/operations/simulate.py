@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gmhealth.core.events import HealthEvent, InvalidEntry, decode
 from gmhealth.core.plan import apply, fold, net_effects
-from gmhealth.core.rules import EventType
 from gmhealth.core.simulation import entry_fields
 from gmhealth.errors import ConfigError, GmhealthError, Unavailable
 from gmhealth.operations.dry_run import game_plan
 from gmhealth.operations.leader import holder
 from gmhealth.operations.models import SimulateView
-from gmhealth.operations.times import id_at, parse_time
+from gmhealth.operations.times import Moment, id_at
 from gmhealth.operations.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from gmhealth.core.rules import EventType
     from gmhealth.operations.session import Session
 
 
-def checked_entry(event: str, game_id: str, container_id: str, at_ms: int, details: Mapping[str, Any]) -> list[bytes]:
+def checked_entry(
+    event: EventType, game_id: str, container_id: str, at_ms: int, details: Mapping[str, Any]
+) -> list[bytes]:
     """The entry, checked with the consumer's own decoder."""
-    event_type = next((each for each in EventType if each == event), None)
-    if event_type is None:
-        raise ConfigError(f"there is no event type {event!r}", hint="one of " + ", ".join(EventType))
     try:
-        fields = entry_fields(event_type, game_id, container_id, at_ms, details)
+        fields = entry_fields(event, game_id, container_id, at_ms, details)
     except UnicodeEncodeError as error:
         raise ConfigError(f"{error.object!r} is not UTF-8", hint="an entry holds text only") from None
     found = decode((b"0-1", fields))
@@ -41,32 +39,14 @@ def checked_entry(event: str, game_id: str, container_id: str, at_ms: int, detai
     return fields
 
 
-def occurred_at_ms(text: str | None, say: Callable[[str], None]) -> int:
+def occurred_at_ms(at: Moment | None, say: Callable[[str], None]) -> int:
     """When the event occurred; now if it is not said."""
-    if text is None:
+    if at is None:
         return time.time_ns() // 1_000_000
-    moment, note = parse_time(text)
+    moment, note = at
     if note:
         say(f"--at: {note}")
     return id_at(moment).ms
-
-
-def details(pairs: list[str]) -> Mapping[str, Any]:
-    """`k=v` pairs; a value that is JSON (a number, true, null, an object) is taken as such."""
-    details: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise ConfigError(f"{pair!r} is no K=V", hint="write --set exit_code=137")
-        try:
-            details[name] = json.loads(value, parse_constant=_no_json)
-        except (ValueError, RecursionError):
-            details[name] = value
-    return details
-
-
-def _no_json(name: str) -> None:
-    raise ValueError(name)  # Python's reader takes NaN and Infinity; no other does
 
 
 def named(fields: list[bytes]) -> dict[str, str]:

@@ -1,51 +1,22 @@
-"""Times as people write them, and as they are shown."""
+"""Times as they are shown."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from gmhealth.core.entry import EntryId
-from gmhealth.core.events import MAX_OCCURRED_AT_MS
-from gmhealth.errors import ConfigError
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MS: Final = timedelta(milliseconds=1)
-_DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MS
 
 
-def parse_time(text: str) -> tuple[datetime, str]:
-    """Read RFC 3339, or Unix seconds or milliseconds; returns the time in UTC and what was taken for granted."""
-    if re.fullmatch(r"\d{10}|\d{13}", text, re.ASCII):
-        unit = "seconds" if len(text) == 10 else "milliseconds"
-        return EPOCH + timedelta(**{unit: int(text)}), f"read as Unix {unit}"
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is None:
-            return found.replace(tzinfo=UTC), "no time zone given: read as UTC"
-        return found.astimezone(UTC), ""
-    except (ValueError, OverflowError):
-        raise ConfigError(
-            f"{text!r} is no time", hint="write it as 2026-11-23T03:15:00Z, or with an offset such as +01:00"
-        ) from None
+class Moment(NamedTuple):
+    """A time in UTC, and what was taken for granted to read it."""
 
-
-def parse_duration(text: str) -> timedelta:
-    """Read a duration such as `15m`, `2h`, `1d` or `1h30m`."""
-    match = _DURATION.fullmatch(text)
-    if not 0 < len(text) < 20 or match is None:
-        raise ConfigError(f"{text!r} is no duration", hint="write it as 90s, 15m, 2h, 1d or 1h30m")
-    days, hours, minutes, seconds = (min(int(part or 0), 10**6) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-
-
-def parse_entry_id(text: str) -> EntryId:
-    """Read an entry ID as a person pastes it."""
-    found = EntryId.parse(text.strip())
-    if found is None:
-        raise ConfigError(f"{text!r} is no entry ID", hint="write it as 1795449364420-0; `gmhealth inspect` shows some")
-    return found
+    time: datetime
+    note: str
 
 
 def id_at(time: datetime) -> EntryId:
@@ -60,7 +31,7 @@ def time_of(entry_id: EntryId) -> datetime | None:
 
 def from_ms(ms: int) -> datetime | None:
     """Unix milliseconds as a time in UTC; None past the calendar's end."""
-    return EPOCH + ms * MS if ms <= MAX_OCCURRED_AT_MS else None
+    return EPOCH + ms * MS if ms <= LAST_MS else None
 
 
 def utc_and_local(time: datetime | None) -> str:

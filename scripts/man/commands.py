@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import typer
 
 from gmhealth.cli import app
-from gmhealth.cli.help import EXAMPLE, _readable, paragraphs
+
+EXAMPLE: Final = re.compile(r"^- `(gmhealth .*)`$", re.MULTILINE)
 
 
 class Parameter(NamedTuple):
@@ -51,13 +53,13 @@ def tree() -> Command:
 
 def _command(found: Any, path: tuple[str, ...], parent: Any) -> Command:
     context = found.context_class(found, info_name=path[-1], parent=parent, **found.context_settings)
-    summary, *others = paragraphs(found.help)
+    summary, *others = found.help.split("\n\n")
     params = [param for param in found.get_params(context) if not getattr(param, "hidden", False)]
     return Command(
         path,
         summary,
-        "\n".join(block for block in others if block.startswith(EXAMPLE)),
-        [block for block in others if not block.startswith(EXAMPLE)],
+        "\n".join(EXAMPLE.findall(found.help)),
+        [block for block in others if not EXAMPLE.search(block)],
         " ".join(found.collect_usage_pieces(context)),
         [_parameter(param, context) for param in params if param.param_type_name == "argument"],
         [_parameter(param, context) for param in params if param.param_type_name == "option"],
@@ -69,3 +71,9 @@ def _parameter(param: Any, context: Any) -> Parameter:
     names, words = param.get_help_record(context)
     variable = param.envvar if isinstance(param.envvar, str) else None
     return Parameter(_readable(names), words, (*param.opts, *param.secondary_opts), variable)
+
+
+def _readable(names: str) -> str:
+    """Name a value by what it is; Typer names it by its class, and an argument twice."""
+    names = re.sub(r"^([A-Z_]+) <.*>$", r"\1", names)
+    return re.sub(r"<(int|float)( range)?>", "N", names).replace("<str>", "TEXT")

@@ -39,6 +39,8 @@ class Keys:
         self.interrupted = True
         if key == OFFSET:
             self.offset_deleted = True
+            if self.record is not None:  # a reset that nobody has followed yet is gone with the key
+                self.offset = EntryId.parse(self.record.offset) or START
         else:
             self.record = None
 

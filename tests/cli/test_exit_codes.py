@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 from subprocess import PIPE
+from typing import get_args
 
 import psycopg
 import pytest
@@ -15,6 +16,8 @@ import redis
 from gmhealth import errors
 from gmhealth.cli.boundary import INTERRUPTED
 from gmhealth.cli.doctor import PROBLEM
+from gmhealth.cli.types import LogFormat, LogLevel
+from gmhealth.settings import Settings
 from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import OFFSET, append, event
@@ -94,6 +97,49 @@ def test_without_settings_it_is_exit_2_and_says_which_are_missing(words: list[st
 )
 def test_what_is_no_command_line_is_exit_2(run: Run, words: list[str], told: str) -> None:
     assert told in run(*words, code=2).stderr
+
+
+BAD_VALUES = {
+    "--log-level": [["--log-level", "loud", "status"]],
+    "--log-format": [["--log-format", "xml", "status"]],
+    "--from-id": [["replay", "--from-id", "bogus"]],
+    "--from-time": [["replay", "--from-time", "yesterday"]],
+    "--to-id": [["replay", "--from-id", "0-1", "--to-id", "1-2-3"], ["offset", "reset", "--to-id", "x"]],
+    "--to-time": [["replay", "--from-id", "0-1", "--to-time", "2026-13-01"], ["offset", "reset", "--to-time", "x"]],
+    "--game-id": [["replay", "--from-id", "0-1", "-g", " "], ["simulate", "container_oom", "-g", "\udcff"]],
+    "--ago": [["offset", "reset", "--ago", "5x"]],
+    "--by": [["offset", "reset", "--by", "one"]],
+    "--at": [["simulate", "container_oom", "-g", "game-a", "--at", "soon"]],
+    "--set": [["simulate", "container_oom", "-g", "game-a", "--set", "exit_code"]],
+    "--output": [[*words, "--output", "xml"] for words in READING],
+    "EVENT": [["simulate", "container_on_fire", "-g", "game-a"]],
+    "GAME_ID": [["inspect", ""]],
+    "ID": [["dead-letter", each, "5-5-5"] for each in ("show", "retry", "purge")],
+    "exactly one of --from-id and --from-time": [
+        ["replay"],
+        ["replay", "--from-id", "0-1", "--from-time", "1790000000"],
+    ],
+    "exactly one": [["offset", "reset"], ["offset", "reset", "--to-start", "--to-end"]],
+    "IDs or --all": [["dead-letter", "retry"], ["dead-letter", "purge", "5-5", "--all"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [(name, words) for name, each in BAD_VALUES.items() for words in each],
+    ids=lambda part: part if isinstance(part, str) else " ".join(part).encode("ascii", "replace").decode(),
+)
+def test_a_bad_value_is_exit_2_and_named_before_any_server_is_asked(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, words: list[str]
+) -> None:
+    monkeypatch.setenv("GMHEALTH_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("GMHEALTH_POSTGRES_DSN", "host=127.0.0.1 port=1")
+    assert name in " ".join(run(*words, code=2).stderr.replace("│", " ").split())
+
+
+def test_the_levels_and_forms_of_logs_are_those_of_the_settings() -> None:
+    assert get_args(LogLevel) == get_args(Settings.model_fields["log_level"].annotation)
+    assert get_args(LogFormat) == get_args(Settings.model_fields["log_format"].annotation)
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300"])

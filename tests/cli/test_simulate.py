@@ -15,12 +15,12 @@ import pytest
 import redis
 
 from gmhealth.adapters.redis.stream import RedisStream
+from gmhealth.cli.types import parse_detail
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import HealthEvent, decode
 from gmhealth.core.rules import EventType
 from gmhealth.core.simulation import SIMULATED_CONTAINER
 from gmhealth.errors import Unavailable, Unusable
-from gmhealth.operations.simulate import details
 from tests import daemon
 from tests.cli.conftest import Run
 from tests.cli.world import OFFSET, STREAM, dump
@@ -55,16 +55,16 @@ def test_details_and_container_are_as_given(run: Run, redis_client: redis.Redis)
 
 @pytest.mark.parametrize("value", ["NaN", "[" * 100_000, "{", "text"])
 def test_a_detail_that_is_no_json_is_text(value: str) -> None:
-    assert details([f"k={value}"]) == {"k": value}
+    assert parse_detail(f"k={value}") == ("k", value)
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["container_on_fire", "-g", "game-a"], 2, "there is no event type 'container_on_fire'"),
-        (["container_oom", "-g", " "], 2, "game_id_blank"),
+        (["container_on_fire", "-g", "game-a"], 2, "'container_on_fire' is not one of"),
+        (["container_oom", "-g", " "], 2, "is no game ID"),
         (["container_oom", "-g", "x" * 300], 2, "game_id_too_long"),
-        (["container_oom", "-g", "bad\udcff"], 2, "is not UTF-8"),
+        (["container_oom", "-g", "bad\udcff"], 2, "is no game ID"),
         (["container_oom", "-g", "game-a", "--at", "soon"], 2, "is no time"),
         (["container_oom", "-g", "game-a", "--set", "x"], 2, "'x' is no K=V"),
         (["container_oom"], 2, "--game-id"),

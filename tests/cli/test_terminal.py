@@ -150,6 +150,14 @@ def test_watch_draws_a_screen_and_ctrl_c_leaves_the_terminal_as_it_was(
     assert termios.tcgetattr(child.child_fd) == modes
 
 
+def test_watch_shows_what_comes_next_whole_on_a_narrow_screen(terminal: Terminal, pg: psycopg.Connection) -> None:
+    add_game(pg, "game-01HZYX4T8KQ3W5V7N9P2R6S0AB", status="engine_unreachable", health="oom")
+    pg.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [OFFSET])
+    child = terminal("status", "--watch", "--interval", "3600", columns=50)
+    child.expect("next: gmhealth inspect ")
+    child.expect("6S0AB")
+
+
 def seen(child: pexpect.spawn[str]) -> str:
     """What was read up to the end of what was expected."""
     return f"{child.before}{child.after}"

@@ -7,23 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gmhealth.cli.types import parse_duration, parse_entry_id, parse_time
 from gmhealth.core.entry import EntryId
 from gmhealth.core.events import MAX_OCCURRED_AT_MS
-from gmhealth.errors import ConfigError
-from gmhealth.operations.times import (
-    ago,
-    clock,
-    from_ms,
-    id_at,
-    parse_duration,
-    parse_entry_id,
-    parse_time,
-    span,
-    utc_and_local,
-)
+from gmhealth.operations.times import ago, clock, from_ms, id_at, span, utc_and_local
 
 MOMENT = datetime(2026, 11, 23, 3, 15, tzinfo=UTC)
 
@@ -55,9 +46,8 @@ def test_a_time_is_read_in_the_forms_people_have_it(text: str, note: str) -> Non
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "0001-01-01T00:00:00+23:00", "\x1b[31m"])
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no time") as caught:
+    with pytest.raises(typer.BadParameter, match="is no time; write it as 2026-11-23T03:15:00Z"):
         parse_time(text)
-    assert "2026-11-23T03:15:00Z" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -69,9 +59,8 @@ def test_a_duration_is_read(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "15", "m", "-5m", "1m1h", "1.5h", "9" * 5000 + "d"])
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no duration") as caught:
+    with pytest.raises(typer.BadParameter, match="is no duration; write it as 90s, 15m, "):
         parse_duration(text)
-    assert "15m" in caught.value.hint
 
 
 def test_a_duration_beyond_all_calendars_is_long() -> None:
@@ -92,7 +81,7 @@ def test_an_id_past_the_calendar_has_no_time() -> None:
 
 def test_an_entry_id_is_read_as_it_was_pasted() -> None:
     assert parse_entry_id(" 5-1\n") == EntryId(5, 1)
-    with pytest.raises(ConfigError, match="is no entry ID"):
+    with pytest.raises(typer.BadParameter, match="is no entry ID"):
         parse_entry_id("5-1-2")
 
 

@@ -391,6 +391,12 @@ def test_a_key_that_was_deleted_is_made_again() -> None:
     assert judged(with_more(clean(), Deleted(RECORD), *made)) == []
 
 
+def test_a_reset_that_nobody_has_followed_is_gone_with_the_offsets_key() -> None:
+    back = Step(offset=EntryId(4, 0), audit={b"old": b"5-0", b"new": b"4-0"})
+    restored = Step(record(6, 5, 5), EntryId(5, 0))
+    assert judged(with_more(clean(), back, Deleted(OFFSET), restored)) == []
+
+
 def test_what_was_trimmed_is_noted_once_and_counted() -> None:
     lost = {"offset": "5-0", "first_left": "7-0", "lost": 1, "exact": True}
     fed: list[Effect] = [event(6, 0, "container_exited"), event(7, 0, "probe_failed"), Trimmed(1)]
