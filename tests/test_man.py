@@ -63,7 +63,8 @@ def test_no_option_is_there_that_is_not(command: Command) -> None:
 
 
 def test_no_option_is_in_an_overview_that_is_not() -> None:
-    others = {"--now", "--profile"}  # of systemctl, of scripts/bench
+    others = {"--now", "--profile", "--kind"}  # of systemctl, of scripts/bench and scripts/torture
+    others |= {"--databases", "--port", "--unixsocket"}  # of redis-server
     for name in OVERVIEWS:
         assert _options(f"{name}.7") <= KNOWN | others
 
