@@ -1,4 +1,4 @@
-"""Man pages and the table of settings say what the program does, and all of it."""
+"""Man pages say what the program does, and all of it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from gmhealth.errors import GmhealthError
 from gmhealth.settings import NAMES, SECRETS
 from scripts.man.__main__ import place, stale, wanted
 from scripts.man.commands import Command, tree
-from scripts.man.pages import EXITS, OTHER_VARIABLES, pages
-from scripts.man.settings import table, with_table
+from scripts.man.pages import EXITS, OTHER_VARIABLES, OVERVIEWS, pages
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = list(tree().walk())
+KNOWN = {spelling for each in COMMANDS for option in each.options for spelling in option.spellings}
+UNIT = "scripts/systemd/gmhealth.service"
+NAMED = re.compile(r"\b(gmhealth[\w.-]*)\((\d)\)(?:, ([A-Z][A-Z ]+[A-Z]))?")
 
 
 def page(name: str) -> str:
@@ -57,8 +59,29 @@ def test_every_option_and_argument_is_there(command: Command) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.path))
 def test_no_option_is_there_that_is_not(command: Command) -> None:
-    known = {spelling for each in COMMANDS for option in each.options for spelling in option.spellings}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page(f"{command.page}.1"))) <= known
+    assert _options(f"{command.page}.1") <= KNOWN
+
+
+def test_no_option_is_in_an_overview_that_is_not() -> None:
+    others = {"--now", "--profile", "--kind"}  # of systemctl, of scripts/bench and scripts/torture
+    others |= {"--databases", "--port", "--unixsocket"}  # of redis-server
+    for name in OVERVIEWS:
+        assert _options(f"{name}.7") <= KNOWN | others
+
+
+def _options(name: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page(name)))
+
+
+def test_each_page_and_section_that_a_text_names_is_there() -> None:
+    texts = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in (ROOT / "gmhealth").rglob("*.py")}
+    texts |= {Path(name): page(name) for name in pages()}
+    texts |= {Path(name): (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", UNIT)}
+    named = [(path, *each) for path, text in texts.items() for each in NAMED.findall(text)]
+    assert len({path for path, *_ in named if path.suffix == ".py"}) > 2
+    for path, name, volume, title in named:
+        assert place(f"{name}.{volume}").exists(), f"{path}: {name}({volume})"
+        assert not title or f"\n.SH {title}\n" in page(f"{name}.{volume}"), f"{path}: {name}({volume}), {title}"
 
 
 def test_every_exit_code_is_explained() -> None:
@@ -89,7 +112,7 @@ def test_every_variable_that_the_program_reads_is_explained() -> None:
 
 def test_every_page_has_one_date() -> None:
     for name in pages():
-        assert len(re.findall(r"^\.TH \S+ [15] 20\d\d-\d\d-\d\d ", page(name), re.MULTILINE)) == 1
+        assert len(re.findall(r"^\.TH \S+ [157] 20\d\d-\d\d-\d\d ", page(name), re.MULTILINE)) == 1
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="there is no mandoc here")
@@ -97,15 +120,3 @@ def test_every_page_has_one_date() -> None:
 def test_mandoc_has_nothing_to_complain_of(path: Path) -> None:
     done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(path)], capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""
-
-
-def test_the_table_of_settings_names_each_once() -> None:
-    for name in NAMES:
-        assert table().count(f"| `{name}` | `GMHEALTH_{name.upper()}`") == 1
-
-
-def test_the_table_goes_between_its_markers_and_nowhere_else() -> None:
-    readme = "a\n<!-- settings -->\nold\n<!-- /settings -->\nb\n"
-    assert with_table(readme) == f"a\n<!-- settings -->\n{table()}\n<!-- /settings -->\nb\n"
-    assert with_table(with_table(readme)) == with_table(readme)
-    assert with_table("no markers") == "no markers"

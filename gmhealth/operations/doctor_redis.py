@@ -63,7 +63,7 @@ def redis_permissions(opened: Session) -> Iterator[CheckView]:
     if refused is None:
         yield CheckView(name="Redis permissions", result="warning", found="this server cannot tell (before 7.0)")
         return
-    hint = 'let its user do this: README, "Permissions", has the ACL'
+    hint = "let its user do this: gmhealth-operations(7), PERMISSIONS, names the ACL"
     text = f"may not {', '.join(refused)}" if refused else "all that consume needs"
     yield judged("Redis permissions", not refused, text, hint)
 

@@ -62,7 +62,7 @@ class Settler:
             raise Unusable(
                 "this PostgreSQL is another cluster than that of the last commit; nothing was changed",
                 hint="connect to that one; after a restore or an upgrade of the cluster stop all consumers and delete"
-                " the commit record's key (README)",
+                " the commit record's key: gmhealth-operations(7), FAILOVER",
             )
         if isinstance(course, Unfit):
             return None

@@ -1,1 +1,1 @@
-"""Makes the man pages and the table of settings, so that neither can differ from the program."""
+"""Makes the man pages, so that they cannot differ from the program."""

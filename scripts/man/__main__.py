@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.man.pages import pages
-from scripts.man.settings import with_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,9 +19,7 @@ def place(name: str) -> Path:
 
 def wanted() -> dict[Path, str]:
     """What each generated file must hold."""
-    readme = ROOT / "README.md"
-    found = {place(name): page for name, page in pages().items()}
-    return {**found, readme: with_table(readme.read_text(encoding="utf-8"))}
+    return {place(name): page for name, page in pages().items()}
 
 
 def stale(files: Mapping[Path, str]) -> list[Path]:
@@ -34,7 +31,7 @@ def stale(files: Mapping[Path, str]) -> list[Path]:
 
 def main() -> int:
     """Write what is stale, or with `--check` only name it."""
-    parser = argparse.ArgumentParser(prog="scripts/man-pages", description="Write man/ and README's table of settings.")
+    parser = argparse.ArgumentParser(prog="scripts/man-pages", description="Write man/.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is stale")
     check = parser.parse_args().check
     files = wanted()

@@ -15,7 +15,7 @@ from scripts.man.roff import argument, bold, example, items, paragraph, section,
 from scripts.man.settings import settings
 
 PROSE: Final = Path(__file__).with_name("prose")
-EDITION: Final = "2026-11-23"
+EDITION: Final = "2026-11-29"
 """Of the prose. Not today's date: pages made twice are the same."""
 
 EXITS: Final = {
@@ -41,6 +41,11 @@ OTHER_VARIABLES: Final = {
     "SUDO_USER": "Goes into the audit of `gmhealth offset reset` as who did it.",
 }
 
+OVERVIEWS: Final = {
+    "gmhealth-operations": "how to install and run gmhealth, and what to do when something is wrong",
+    "gmhealth-internals": "what gmhealth guarantees, how, and how fast it is",
+}
+
 
 def pages() -> dict[str, str]:
     """Every page by its file's name."""
@@ -48,7 +53,7 @@ def pages() -> dict[str, str]:
     found = {"gmhealth.1": _program(root), "gmhealth.toml.5": _file()}
     for command in root.commands:
         found[f"{command.page}.1"] = _command(command, root)
-    return found
+    return found | {f"{name}.7": _overview(name, summary) for name, summary in OVERVIEWS.items()}
 
 
 def _page(name: str, volume: int, summary: str, *sections: str) -> str:
@@ -78,7 +83,7 @@ def _program(root: Command) -> str:
         section("EXIT STATUS", items((bold(str(code)), words) for code, words in sorted(EXITS.items()))),
         section("ENVIRONMENT", items([*variables, *secret, *named, *other])),
         _prose("gmhealth"),
-        _see_also("gmhealth.toml(5)", *(f"{each.page}(1)" for each in root.commands)),
+        _see_also("gmhealth.toml(5)", *_overviews(), *(f"{each.page}(1)" for each in root.commands)),
     )
 
 
@@ -95,7 +100,7 @@ def _command(command: Command, root: Command) -> str:
         section("EXAMPLES", example(command.examples) if command.examples else ""),
         _prose(command.page),
         section("EXIT STATUS", f"As in {bold('gmhealth')}(1)."),
-        _see_also("gmhealth(1)", "gmhealth.toml(5)", *_others(command, root)),
+        _see_also("gmhealth(1)", "gmhealth.toml(5)", *_overviews(), *_others(command, root)),
     )
 
 
@@ -119,8 +124,14 @@ def _file() -> str:
         _prose("gmhealth.toml.description"),
         section("SETTINGS", items(rows)),
         _prose("gmhealth.toml"),
-        _see_also("gmhealth(1)"),
+        _see_also("gmhealth(1)", *_overviews()),
     )
+
+
+def _overview(name: str, summary: str) -> str:
+    """A page that is prose throughout."""
+    others = [each for each in _overviews() if each != f"{name}(7)"]
+    return _page(name, 7, summary, _prose(name), _see_also("gmhealth(1)", "gmhealth.toml(5)", *others))
 
 
 def _name(command: Command) -> str:
@@ -155,6 +166,10 @@ def _prose(name: str) -> str:
     """Hand-written sections, as roff."""
     path = PROSE / f"{name}.roff"
     return path.read_text(encoding="utf-8").rstrip("\n") if path.exists() else ""
+
+
+def _overviews() -> list[str]:
+    return [f"{name}(7)" for name in OVERVIEWS]
 
 
 def _others(command: Command, root: Command) -> list[str]:

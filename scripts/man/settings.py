@@ -1,12 +1,10 @@
-"""The settings as they are declared: for gmhealth.toml(5), gmhealth(1) and the README."""
+"""The settings as they are declared: for gmhealth.toml(5) and gmhealth(1)."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from gmhealth.settings import PREFIX, SECRETS, Settings
-
-MARKERS = "<!-- settings -->", "<!-- /settings -->"
 
 
 class Setting(NamedTuple):
@@ -38,22 +36,3 @@ def _kind(schema: dict[str, Any]) -> str:
     kind = schema.get("type", "string").replace("string", "text")
     bounds = [f"{word} {schema[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in schema]
     return " ".join([kind, *bounds])
-
-
-def table() -> str:
-    """The settings as a table of the README."""
-    lines = ["| key in the file | variable | default | what it is |", "|---|---|---|---|"]
-    for each in settings():
-        variables = " or ".join(f"`{name}`" for name in each.variables)
-        default = f"`{each.default}`" if each.default else ""
-        lines.append(f"| `{each.key}` | {variables} | {default} | {each.description} |")
-    return "\n".join(lines)
-
-
-def with_table(readme: str) -> str:
-    """`readme` with the table between its markers; as it is where it has none."""
-    start, end = MARKERS
-    before, found, rest = readme.partition(start)
-    if not found:
-        return readme
-    return f"{before}{start}\n{table()}\n{end}{rest.partition(end)[2]}"

@@ -76,7 +76,7 @@ def test_what_is_not_granted_stays_forbidden(postgres_dsn: str, pg: psycopg.Conn
         rows.find(["game-a"])
         with pytest.raises(Unusable, match=r"permission denied for table runtime_records \(SQLSTATE 42501\)") as caught:
             rows.write(SWAP, SINCE)
-        assert "Permissions" in caught.value.hint
+        assert "PERMISSIONS" in caught.value.hint
         rows.close()
 
 

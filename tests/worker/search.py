@@ -204,7 +204,7 @@ class Run:
         if (at := EntryId.parse(self.redis.now.offset or "")) is None or at.ms != self.redis.added:
             yield f"the offset is {self.redis.now.offset}"
         # Without a record nobody knows what was published by when, and entries that are passed over tell nothing of a
-        # batch in flight (README, "Not covered").
+        # batch in flight (gmhealth-internals(7), NOT COVERED).
         if Fault.RECORD_DELETED in happened and happened & {Fault.RESET_FORWARD, Fault.TRIMMED}:
             return
         if self._repaired and not self.postgres.lost and Fault.TRIMMED not in happened:

@@ -59,7 +59,7 @@ its language (lc_messages). In another than English `consume` waits and repeats 
 HINTS: Final[Mapping[str, str]] = {
     "42P01": "Game Master's migrations make this table: check database, search_path and GMHEALTH_POSTGRES_TABLE",
     "42703": "this table is not Game Master's: check GMHEALTH_POSTGRES_TABLE, or the version of its schema",
-    "42501": 'grant this role what README, "Permissions", lists',
+    "42501": "grant this role what gmhealth-operations(7), PERMISSIONS, lists",
     "3F000": "check the schema in GMHEALTH_POSTGRES_TABLE",
 }
 ASK_DOCTOR: Final = "`gmhealth doctor` looks at both servers"
