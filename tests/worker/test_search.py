@@ -23,6 +23,8 @@ OOM, RECOVERED, FAILED = EventType.CONTAINER_OOM, EventType.PROBE_RECOVERED, Eve
 ONE = Scene([("game-a", OOM), ("game-b", OOM), ("game-a", RECOVERED), ("game-b", FAILED)])
 TWO = Scene([("game-a", OOM), ("game-a", RECOVERED), ("game-a", OOM)], workers=2)
 SCENES = pytest.mark.parametrize("scene", [ONE, TWO], ids=["one", "two"])
+NEAR = 7
+"""Calls between a pause and another fault: the pause, and what follows it at first. Further apart each is alone."""
 SHARES = 4
 """Of the pairs, so that several processes have something to do."""
 
@@ -38,9 +40,14 @@ def one_more(scene: Scene, faults: Sequence[Placed] = ()) -> Iterator[list[Place
 
 
 def pairs(scene: Scene, *, share: int = 0, shares: int = 1) -> Iterator[list[Placed]]:
-    """Every pair of faults."""
+    """Every pair of faults; of a pause and another one, those that are near each other."""
     for single in islice(one_more(scene), share, None, shares):
-        yield from one_more(scene, single)
+        yield from (pair for pair in one_more(scene, single) if not apart(*pair))
+
+
+def apart(first: Placed, second: Placed) -> bool:
+    """Whether one of them is a pause, and nothing of it is left when the other one comes."""
+    return Fault.PAUSED in (first.fault, second.fault) and second.at - first.at > NEAR
 
 
 def failures(scene: Scene, faults: Sequence[Placed]) -> list[str]:
