@@ -267,6 +267,12 @@ def paused(lane: Lane, size: float) -> Course:
     lane.site.ask("PING")
 
 
+def consumers_paused(lane: Lane, size: float) -> Course:
+    """Consumers are asked to hold, by a key that soon expires; the next fault may come while they do."""
+    lane.pause_consumers(0.05 + 1.5 * size)
+    yield PASS
+
+
 def row_locked(lane: Lane, size: float) -> Course:
     """Game Master holds a row for a while, then commits a change; past a second the consumer gives up (55P03)."""
     with lane.row_held() as held:
@@ -415,6 +421,7 @@ KINDS: Final = [
     Kind("backend killed", backend_killed),
     Kind("backend terminated", backend_terminated),
     Kind("leader lock lost", lock_lost),
+    Kind("pause", consumers_paused),
     Kind("row locked", row_locked, ("write",), UNSENT, 1),
     Kind("deadlock", deadlocked, ("write",), UNSENT, 2),
     Kind("row refused", row_refused, ("write",), UNSENT, 1),

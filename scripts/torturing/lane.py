@@ -17,6 +17,7 @@ import redis
 from gmhealth.adapters.redis import connection as redis_connection
 from gmhealth.adapters.redis.reset import RedisReset, Reset
 from gmhealth.core.entry import START, EntryId
+from gmhealth.core.pause import Pause
 from gmhealth.worker.ports import Saved
 from scripts.torturing.consumer import Consumer, environment
 from scripts.torturing.effects import (
@@ -27,6 +28,7 @@ from scripts.torturing.effects import (
     LAST_BREAK,
     LOBBY,
     OFFSET,
+    PAUSE,
     RECORD,
     WENT_BACK,
     WRITES,
@@ -125,6 +127,12 @@ class Lane:
             if time.monotonic() > end:
                 raise Stuck("the consumer does not get on, however small a batch it could try")
             self.pause(SLOWLY_S)
+
+    def pause_consumers(self, seconds: float) -> None:
+        """Ask the consumers to hold."""
+        now_ms, ms = time.time_ns() // 10**6, round(1000 * seconds)
+        pause = Pause("torture", "a fault", now_ms + ms, str(now_ms))
+        self.site.ask("SET", PAUSE, pause.pack(), "NX", "PX", ms)
 
     def await_link_end(self) -> None:
         """Wait until the consumer has given up the connection that was struck."""
