@@ -106,7 +106,10 @@ class Losses:
         return not status_counts or written.status == newer[-1].status
 
     def _newer(self, loss: Version) -> list[Line]:
-        return [line for line in self._lines[loss.game_id] if microseconds(line.updated_at) > loss.updated_us]
+        """Give what was lost; settling may have committed lines of its own since."""
+        until = loss.at * 10**6
+        lines = self._lines[loss.game_id]
+        return [line for line in lines if loss.updated_us < microseconds(line.updated_at) < until]
 
     def _unprovable(self, keys: Keys, game_id: str) -> set[str]:
         """Summaries that show nothing in a row that somebody else has written since: none, or of a batch in flight."""

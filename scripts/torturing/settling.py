@@ -111,7 +111,7 @@ class Settling:
             yield Violation("I5", f"{record} publishes {version}, which the commit before it had covered")
 
     def _judge_missing(self, keys: Keys, record: CommitRecord) -> Iterator[Violation]:
-        """I3: whatever we wrote after the last commit is published."""
+        """I3: whatever we wrote after the last commit is published, unless a loss has left no summary in the row."""
         if keys.record is None:
             return
         since = keys.record.written_us
@@ -121,5 +121,5 @@ class Settling:
             if ours is None or game_id in self._published:
                 continue
             newest = [version for version in versions if version.n >= ours]
-            if all(version.updated_us > since for version in newest):
+            if newest[-1].health and all(version.updated_us > since for version in newest):
                 yield Violation("I3", f"{record} does not publish {newest[0]}, written after {keys.record}")
