@@ -39,8 +39,8 @@ def inspect(
     - `gmhealth inspect game-andromeda`
     - `gmhealth inspect game-andromeda --events 50 --follow`
 
-    The consumer keeps no history: what an event did is told from the snapshots that were sent. One that was debounced
-    sent none, and the first one in sight may remain unknown.
+    What an event did is inferred from the snapshots that were sent. One that was debounced sent none, and the first one
+    in sight may remain unknown.
     """
     with session(ctx, "inspect") as opened:
         from gmhealth.operations.inspect import inspected, load_history

@@ -1,7 +1,7 @@
-"""What each event of one game did, told from the snapshots that were sent, or would do, told by the fold.
+"""What each event of one game did, inferred from the snapshots that were sent, or would do, by the fold.
 
-The consumer keeps no history. What an event did shows in the snapshot that carries its time and summary; without
-one it was debounced, or it is too long ago.
+What an event did shows in the snapshot that carries its time and summary; without one it was debounced, or it is too
+long ago.
 """
 
 from __future__ import annotations
