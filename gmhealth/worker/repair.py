@@ -11,10 +11,10 @@ from gmhealth.core.continuity import Place
 from gmhealth.core.journal import Line, Stored, by_game, lost, pack_repairs, unpack_lines
 from gmhealth.core.plan import NetEffect, Refusal
 from gmhealth.core.snapshot import Snapshot
-from gmhealth.errors import Unusable
+from gmhealth.errors import Unavailable, Unusable
 from gmhealth.worker.commits import EMPTY, Commits, Content, Position
 from gmhealth.worker.events import Observer, OffsetMoved, OffsetRestored, RecordUnreadable, Settled
-from gmhealth.worker.isolation import Isolation
+from gmhealth.worker.isolation import Applied, Isolation
 from gmhealth.worker.job import Job
 from gmhealth.worker.ports import Ledger, Rows, Saved, Stream
 from gmhealth.worker.reader import summaries_after
@@ -36,7 +36,7 @@ class Repairs:
 
 
 class Settler:
-    """Settles over the servers that a worker has; keeps nothing."""
+    """Settles over the servers that a worker has; keeps nothing but how many rows it may write again at once."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Settler:
     ) -> None:
         self._stream, self._ledger, self._rows, self._commits = stream, ledger, rows, commits
         self._job, self._observe, self._clock_ms = job, observe, clock_ms
+        self._at_once = REPAIRED_AT_ONCE
 
     def settle(self, saved: Saved) -> tuple[Saved, Place] | None:
         """Settle after what is `saved`; where the offset then stands, or None on an old primary: stand by there.
@@ -106,12 +107,23 @@ class Settler:
         games, repairs, isolation = sorted(lines), Repairs(at), Isolation(self._rows)
         for first in range(0, len(games), REPAIRED_AT_ONCE):
             found = lost(lines, self._rows.find(games[first : first + REPAIRED_AT_ONCE]), in_flight)
-            effects = [found[game_id] for game_id in sorted(found)]
-            applied = isolation.write([effect for effect in effects if effect is not None], repairs.at)
-            repairs.at = max(repairs.at, applied.at)
             repairs.effects.update(found)
-            repairs.refused.update(applied.refused)
+            effects = [effect for game_id in sorted(found) if (effect := found[game_id]) is not None]
+            for each in range(0, len(effects), self._at_once):
+                applied = self._write(isolation, effects[each : each + self._at_once], repairs.at)
+                repairs.at = max(repairs.at, applied.at)
+                repairs.refused.update(applied.refused)
+        self._at_once = REPAIRED_AT_ONCE
         return repairs
+
+    def _write(self, isolation: Isolation, effects: Sequence[NetEffect], since: str) -> Applied:
+        """Write `effects`; after a failure that their number can cause the next try has half as many at once."""
+        try:
+            return isolation.write(effects, since)
+        except Unavailable as error:
+            if error.by_size:
+                self._at_once = max(1, len(effects) // 2)
+            raise
 
     def _publish(self, saved: Saved, position: Position, repairs: Repairs, at: str) -> tuple[Saved, int]:
         """Publish every row that changed after `at`, and every repaired one, as it stands; always commits (I3).

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from gmhealth.adapters.postgres.rows import PostgresRows
 from gmhealth.core.entry import EntryId
+from gmhealth.core.plan import NetEffect
 from gmhealth.core.snapshot import Snapshot
 from gmhealth.errors import Unavailable, Unusable
 from gmhealth.worker.events import Active, Settled
 from gmhealth.worker.job import Job
+from gmhealth.worker.ports import Meanwhile, Wrote, nothing
 from tests.games import Game, add_game, game, games
 from tests.ledger_keys import KEYS
 from tests.worker.faulty import Crash, When, raising
@@ -70,6 +74,27 @@ def test_what_the_rows_lack_is_written_and_published_again_and_nothing_else(scen
     assert sorted(shown(scene)[before:]) == [("game-a", "running", "healthy"), ("game-b", "running", "probe_failed")]
     assert scene.pg.execute("SELECT updated_at FROM runtime_records WHERE game_id = 'game-c'").fetchone() == kept
     assert [each for each in consumed.reports if isinstance(each, Settled)][-1] == Settled(EntryId(4, 0), 2, 2)
+
+
+def test_what_is_too_much_to_write_again_at_once_is_tried_in_halves(
+    scene: Scene, consumed: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, sizes = PostgresRows.write, list[int]()
+
+    def failing(self: PostgresRows, effects: Sequence[NetEffect], since: str, meanwhile: Meanwhile = nothing) -> Wrote:
+        sizes.append(len(effects))
+        if len(effects) > 1:
+            raise Unavailable("canceling statement due to statement timeout", by_size=True)
+        return write(self, effects, since, meanwhile)
+
+    rows = games(scene.pg)
+    promote(scene, consumed, losing=True)
+    monkeypatch.setattr(PostgresRows, "write", failing)
+    with pytest.raises(Unavailable):
+        consumed.rest()
+    consumed.rest()
+    assert games(scene.pg) == rows
+    assert sizes == [2, 1, 1]
 
 
 def test_who_starts_after_it_writes_it_again_as_well(scene: Scene, consumed: Actor) -> None:
