@@ -29,7 +29,7 @@ from scripts.torturing.feed import quiet
 from scripts.torturing.history import Entry, Evidence, History
 from scripts.torturing.journal import judge_events, judge_writes
 from scripts.torturing.keys import Keys
-from scripts.torturing.losses import Losses
+from scripts.torturing.losses import Known, Losses
 from scripts.torturing.refusals import Refusals
 from scripts.torturing.reports import Reports, Violation
 from scripts.torturing.settling import Settling
@@ -56,7 +56,7 @@ class Copy:
     entries: int
     sent: int
     covered: Mapping[str, int]
-    lines: Mapping[str, int]
+    losses: Known
 
 
 class Judge:
@@ -158,8 +158,10 @@ class Judge:
             self._run.trimmed = 0  # what was trimmed is passed, so nobody meets the gap
         self._keys.reset(new)
 
-    def _doubt(self, entries: Sequence[Entry]) -> None:
-        self._run.unsure |= {entry.event.game_id for entry in entries if entry.event is not None}
+    def _doubt(self, entries: Sequence[Entry]) -> set[str]:
+        games = {entry.event.game_id for entry in entries if entry.event is not None}
+        self._run.unsure |= games
+        return games
 
     def _delete(self, key: bytes) -> None:
         self._keys.delete(key)
@@ -167,7 +169,7 @@ class Judge:
 
     def _trim(self, left: int) -> None:
         lost = self._history.trim(left, self._keys.offset)
-        self._doubt(lost)
+        self._losses.forgotten |= self._doubt(lost)
         if self._keys.text:  # without an offset nobody can tell that there was more
             self._run.trimmed += len(lost)
 
@@ -185,8 +187,8 @@ class Judge:
             self._lost_commit = None
 
     def _copy(self) -> Copy:
-        entries, covered, lines = len(self._history.ids), self._reports.sizes(), self._losses.sizes()
-        return Copy(self._keys.copy(), self._commits, entries, self._sent, covered, lines)
+        entries, covered, losses = len(self._history.ids), self._reports.sizes(), self._losses.so_far()
+        return Copy(self._keys.copy(), self._commits, entries, self._sent, covered, losses)
 
     def _go_back(self, copy: Copy) -> None:
         self._may_have_gone_back = True
@@ -194,10 +196,10 @@ class Judge:
             self._lost_commit = self._keys.last
         self._keys = copy.keys.copy()
         self._keys.lose_connection()
-        self._doubt(self._history.cut(copy.entries))
+        self._losses.forgotten |= self._doubt(self._history.cut(copy.entries))
         self._sent = copy.sent
         self._reports.go_back(copy.covered)
-        self._losses.go_back(copy.lines)
+        self._losses.go_back(copy.losses)
 
     def _commit(self, step: Step, record: CommitRecord) -> None:
         before, offset = self._keys.offset, step.offset or START

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from gmhealth.core.entry import LAST
 from gmhealth.core.journal import Line
@@ -37,15 +37,24 @@ class Again(Enum):
     NOT = "not"
 
 
+class Known(NamedTuple):
+    """How many lines of each game there are, and which loss is the last that was verified."""
+
+    lines: Mapping[str, int]
+    settled: int
+
+
 @dataclass(slots=True)
 class Losses:
     """Knows what commits say of each row, and which rows PostgreSQL has set back since they were last verified.
 
-    `unsure`: games of which it cannot be told what they have to be.
+    `unsure`: games of which it cannot be told what they have to be. `forgotten`: games whose entries are gone, and may
+    have been written before; if PostgreSQL starts again, an older write may be done again (README, "Not covered").
     """
 
     history: History
     unsure: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
     _lines: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
     _doubted: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=RUNS))
     _settled: int = 0  # the last loss that was verified, by its number
@@ -55,14 +64,15 @@ class Losses:
         for line in lines_of(step.writes):
             self._lines[line.game_id].append(line)
 
-    def sizes(self) -> dict[str, int]:
+    def so_far(self) -> Known:
         """Give what `go_back` needs to forget what comes from now on."""
-        return {game_id: len(lines) for game_id, lines in self._lines.items()}
+        return Known({game_id: len(lines) for game_id, lines in self._lines.items()}, self._settled)
 
-    def go_back(self, sizes: Mapping[str, int]) -> None:
+    def go_back(self, known: Known) -> None:
         """Forget what Redis has forgotten."""
+        self._settled = known.settled
         for game_id, lines in self._lines.items():
-            del lines[sizes.get(game_id, 0) :]
+            del lines[known.lines.get(game_id, 0) :]
 
     def before(self, record: CommitRecord) -> list[Version]:
         """Give the losses that the server of a commit had started after, and that were not verified before it."""
@@ -133,3 +143,4 @@ class Losses:
         """Take note of the games whose events nobody has run as they came: a row of theirs has no write to repeat."""
         self._doubted.append(frozenset(unsure))
         self.unsure.clear()
+        self.forgotten.clear()

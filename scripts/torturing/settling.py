@@ -44,7 +44,7 @@ class Settling:
         lost = self._lost(keys, record)
         repeated = self._repeated(keys, record)
         for game_id, again in repeated.items():
-            if game_id not in lost:
+            if game_id not in lost | self._losses.forgotten:
                 yield Violation("I10", f"{record} was preceded by a write that nothing calls for: {again}")
         versions: dict[str, Version] = {}
         for one in step.sent:
