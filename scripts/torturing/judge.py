@@ -139,7 +139,8 @@ class Judge:
         if lost is not None and lost.worker == record.worker:
             self._violated("I9", f"Redis has lost {lost}, and {record} came without a word about it")
         renewed = self._settling.is_renewal(self._keys, step, record)
-        self._run.found += self._settling.judge(self._keys, step, record, fence_only=self._run.fence_only)
+        refused, fence_only = self._refusals.possible, self._run.fence_only
+        self._run.found += self._settling.judge(self._keys, step, record, refused, fence_only=fence_only)
         if not renewed:
             self._published.clear()
 

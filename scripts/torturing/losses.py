@@ -58,6 +58,7 @@ class Losses:
     _lines: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
     _doubted: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=RUNS))
     _settled: int = 0  # the last loss that was verified, by its number
+    _mended: int = 0  # the same, whatever Redis has forgotten since
 
     def committed(self, step: Step) -> None:
         """Take note of what a commit says of the rows."""
@@ -78,12 +79,6 @@ class Losses:
         """Give the losses that the server of a commit had started after, and that were not verified before it."""
         return [one for one in self.history.losses if one.n > self._settled and one.at * 10**6 < record.started_us]
 
-    def written_since(self, record: CommitRecord, n: int) -> dict[str, Version]:
-        """Give the newest of our versions after the `n`-th, by game, as of when a commit left."""
-        found = {game_id: self.history.before(record, game_id) for game_id in list(self.history.versions)}
-        ours = {game_id: [one for one in of if one.n > n and one.pid is not None] for game_id, of in found.items()}
-        return {game_id: of[-1] for game_id, of in ours.items() if of}
-
     def again(self, keys: Keys, record: CommitRecord, loss: Version) -> Again:
         """Say whether what `loss` took from a row is to be written again: only if it left the row another one."""
         newer = self._newer(loss)
@@ -93,7 +88,9 @@ class Losses:
         others = [one for one in self.history.before(record, game_id) if one.n > loss.n and one.pid is None]
         if not others and (loss.status, loss.health) == (last.status, last.engine_health):
             return Again.NOT
-        if not last.summary or self._is_old(last, record):  # what is published as the row stands says of no event
+        if loss.n <= self._mended or self._is_old(last, record):
+            return Again.MAY
+        if not last.summary:  # it was published as the row stood: by which event it was so is not known
             return Again.MAY
         if loss.health == last.engine_health:
             return Again.MUST if quiet(game_id) and self._leads_there(newer, record) else Again.MAY
@@ -108,12 +105,12 @@ class Losses:
         targets = [line.target for line in newer if line.target and not self._is_old(line, record)]
         return bool(targets) and targets[-1] == newer[-1].status
 
-    def _is_restored(self, written: Version | None, newer: Sequence[Line], record: CommitRecord) -> bool:
+    def _is_restored(self, written: Sequence[Version], newer: Sequence[Line], record: CommitRecord) -> bool:
         """Whether a row has got what it had lost; its status as well, where nobody else moves it."""
-        if written is None or written.health != newer[-1].engine_health:
+        if not written or written[-1].health != newer[-1].engine_health:
             return False
-        status_counts = quiet(written.game_id) and self._leads_there(newer, record)
-        return not status_counts or written.status == newer[-1].status
+        status_counts = quiet(written[-1].game_id) and self._leads_there(newer, record)
+        return not status_counts or written[-1].status == newer[-1].status
 
     def _newer(self, loss: Version) -> list[Line]:
         """Give what was lost; settling may have committed lines of its own since."""
@@ -126,18 +123,19 @@ class Losses:
         events = [entry.event for entry in self.history.entries(keys.offset, LAST)]
         return {""} | {event.summary for event in events if event is not None and event.game_id == game_id}
 
-    def judge(self, keys: Keys, record: CommitRecord) -> Iterator[Violation]:
-        """Judge what was written again when a commit says that it has verified the rows."""
+    def judge(self, keys: Keys, record: CommitRecord, refused: Collection[str]) -> Iterator[Violation]:
+        """Judge what was written again when a commit says that it has verified the rows; not of `refused` games."""
         newest = {loss.game_id: loss for loss in self.before(record)}
         for game_id, loss in newest.items():
-            newer, written = self._newer(loss), self.written_since(record, loss.n).get(game_id)
-            again = self.again(keys, record, loss)
-            if again is Again.MUST and not self._is_restored(written, newer, record):
-                yield Violation("I1", f"{record} did not write {newer} again, lost by {loss}, but {written}")
+            newer, again = self._newer(loss), self.again(keys, record, loss)
+            ours = [one for one in self.history.before(record, game_id) if one.n > loss.n and one.pid is not None]
+            if again is Again.MUST and game_id not in refused and not self._is_restored(ours, newer, record):
+                yield Violation("I1", f"{record} did not write {newer} again, lost by {loss}, but {ours}")
             doubted = any(game_id in games for games in self._doubted) and not all(line.summary for line in newer)
-            if doubted or any(self._is_old(line, record) for line in newer):
+            if doubted or game_id in refused or any(self._is_old(line, record) for line in newer):
                 self.unsure.add(game_id)
         self._settled = max([self._settled, *(loss.n for loss in newest.values())])
+        self._mended = max(self._mended, self._settled)
 
     def next_run(self, unsure: Collection[str]) -> None:
         """Take note of the games whose events nobody has run as they came: a row of theirs has no write to repeat."""

@@ -13,21 +13,21 @@ from scripts.torturing.versions import Version
 
 
 class Refusals:
-    """Knows whose rows PostgreSQL may have refused since the last commit."""
+    """Knows whose rows PostgreSQL may have refused since the last commit: those of `possible`."""
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._now: frozenset[str] = frozenset()
-        self._possible: frozenset[str] = frozenset()
+        self.possible: frozenset[str] = frozenset()
         self._committed: dict[str, int] = {}  # the number of each game's last version that a batch's commit was about
 
     def begin(self, games: frozenset[str]) -> None:
         """From now on PostgreSQL refuses these, and no others."""
-        self._now, self._possible = games, self._possible | games
+        self._now, self.possible = games, self.possible | games
 
     def committed(self) -> None:
         """What was refused before a commit is no excuse after it: the fence passes no write that is older."""
-        self._possible = self._now
+        self.possible = self._now
 
     def wrote(self, version: Version) -> None:
         """Take note of a version that a batch's commit was about."""
@@ -35,7 +35,7 @@ class Refusals:
 
     def may_split(self, games: Collection[str]) -> bool:
         """Whether a batch of these games may have been written by more than one statement."""
-        return not self._possible.isdisjoint(games)
+        return not self.possible.isdisjoint(games)
 
     def refused(self, step: Step, entries: Sequence[Entry]) -> frozenset[str]:
         """Give the games that were refused, as the step's dead letters say."""
@@ -53,7 +53,7 @@ class Refusals:
         found, expected = _letters(step), invalid + events
         if found != expected:
             yield Violation("I7", f"{step.record}: dead letters {found}, expected {expected}")
-        if wrongly := set(refused) - self._possible:
+        if wrongly := set(refused) - self.possible:
             yield Violation("I7", f"{step.record}: PostgreSQL has not refused the rows of {sorted(wrongly)}")
 
     def follows_uncommitted(self, record: CommitRecord, game_id: str) -> bool:

@@ -35,8 +35,13 @@ class Settling:
             return False
         return self._history.at(record) - self._history.at(keys.last) > RENEWED_AFTER_S
 
-    def judge(self, keys: Keys, step: Step, record: CommitRecord, *, fence_only: bool) -> Iterator[Violation]:
-        """Judge a commit; `fence_only`: another leader may be at work at the same time."""
+    def judge(
+        self, keys: Keys, step: Step, record: CommitRecord, refused: Collection[str], *, fence_only: bool
+    ) -> Iterator[Violation]:
+        """Judge a commit; `fence_only`: another leader may be at work at the same time.
+
+        `refused` are the games whose rows PostgreSQL may have refused, which are then not written again.
+        """
         if not (self._has_cause(keys, record) or self.is_renewal(keys, step, record)):
             yield Violation("I5", f"{record} settles, and there was no fault since {keys.last}")
         if step.dead:
@@ -61,9 +66,9 @@ class Settling:
         if record.verified and not fence_only:
             yield from self._judge_missing(keys, record)
         if record.verified:
-            yield from self._losses.judge(keys, record)
+            yield from self._losses.judge(keys, record, refused)
         yield from judge_repairs(step)
-        yield from judge_writes(step, versions, None, unknown=repeated.keys())
+        yield from judge_writes(step, versions, None, unknown=repeated.keys() | (lost & set(refused)))
 
     def _has_cause(self, keys: Keys, record: CommitRecord) -> bool:
         """I5: only after a fault, a take-over or somebody's intervention."""
@@ -79,8 +84,6 @@ class Settling:
 
     def _repeated(self, keys: Keys, record: CommitRecord) -> dict[str, Version]:
         """I10: give what was written without a batch."""
-        if losses := self._losses.before(record):
-            return self._losses.written_since(record, losses[0].n)
         last = keys.last
         if last is None or last.worker != record.worker or last.verified:
             return {}
