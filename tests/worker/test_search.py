@@ -25,7 +25,7 @@ TWO = Scene([("game-a", OOM), ("game-a", RECOVERED), ("game-a", OOM)], workers=2
 SCENES = pytest.mark.parametrize("scene", [ONE, TWO], ids=["one", "two"])
 NEAR = 7
 """Calls between a pause and another fault: the pause, and what follows it at first. Further apart each is alone."""
-SHARES = 4
+SHARES = 8
 """Of the pairs, so that several processes have something to do."""
 
 
@@ -71,6 +71,7 @@ def test_whatever_fault(scene: Scene) -> None:
     assert [each for faults in one_more(scene) for each in failures(scene, faults)] == []
 
 
+@pytest.mark.timeout(600)  # half a minute, on a machine that has nothing else to do
 @pytest.mark.parametrize("share", range(SHARES))
 @SCENES
 def test_whatever_two_faults(scene: Scene, share: int) -> None:
@@ -146,6 +147,7 @@ def no_verification(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repair, "decide", blind)
 
 
+@pytest.mark.timeout(600)  # some seconds, on a machine that has nothing else to do
 @pytest.mark.parametrize(
     "mutate",
     [offset_first, debounce_first, no_fence, no_settling, no_publishing, no_repair, nothing_in_flight, no_verification],
