@@ -55,15 +55,15 @@ def reset(
     ID. A time without a zone is UTC. Shows old and new, and which statuses a re-run would change, then asks; off a
     terminal it needs --yes. Prints the command that undoes it, and writes who moved it and why to the audit stream.
     """
-    wishes = {"to_id": to_id, "to_time": to_time, "ago": ago, "to_start": to_start, "to_end": to_end, "by": by}
-    how, wish = _only({name: wish for name, wish in wishes.items() if wish is not None and wish is not False})
+    targets = {"to_id": to_id, "to_time": to_time, "ago": ago, "to_start": to_start, "to_end": to_end, "by": by}
+    how, value = _only({name: value for name, value in targets.items() if value is not None and value is not False})
     with session(ctx, "offset-reset") as opened:
         from gmhealth.operations.offset_reset import move, plan
         from gmhealth.operations.offset_target import resolve
 
         parts = opened.parts
         saved, state = parts.ledger.found(), parts.stream.state()
-        target = resolve(opened, saved, state, how, wish)
+        target = resolve(opened, saved, state, how, value)
         view = plan(opened, saved, state, target)
         if output is Output.TABLE or not (dry_run or yes):
             tell(*_plan(view))

@@ -74,19 +74,19 @@ def replay(
     with session(ctx, "replay") as opened:
         from gmhealth.operations import replay as replaying
 
-        wishes = replaying.ReplayOptions(frozenset(game_id or ()), health_only, no_publish, rate, yes)
+        options = replaying.ReplayOptions(frozenset(game_id or ()), health_only, no_publish, rate, yes)
         wanted = resolve(opened, ends)
         if not dry_run:
             replaying.refuse_beside_consumer(opened, wanted)
         if wanted.trimmed:
             say(wanted.trimmed)
-        job = wishes.job(wanted, opened.settings.batch_size)
+        job = options.job(wanted, opened.settings.batch_size)
         view = replaying.plan(opened, wanted, job)
         if dry_run:
             show(view, output, *_planned(view), f"next: {replaying.next_step(opened, wanted)}")
             return
         _ask(opened, view, yes=yes)
-        view = replaying.run(opened, view, job, wishes)
+        view = replaying.run(opened, view, job, options)
         show(view, output, *_done(opened, view))
         if view.resume:
             raise typer.Exit(INTERRUPTED)

@@ -30,7 +30,7 @@ class Target(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a wish is read against."""
+    """What a target is read against."""
 
     opened: Session
     saved: Saved
@@ -38,21 +38,21 @@ class Place(NamedTuple):
     now_ms: int
 
 
-def resolve(opened: Session, saved: Saved, state: StreamState, how: str, wish: object) -> Target:
+def resolve(opened: Session, saved: Saved, state: StreamState, how: str, value: object) -> Target:
     """Turn the one target into an offset inside the stream. Refuses the future; clamps what is past the end."""
     if not state.exists:
         raise NotFound(
             f"there is no stream {opened.settings.health_stream} on {opened.target.redis}",
             hint="check GMHEALTH_HEALTH_STREAM; `gmhealth doctor` looks at all keys",
         )
-    return WAYS[how](Place(opened, saved, state, opened.parts.queries.now_ms()), wish)
+    return WAYS[how](Place(opened, saved, state, opened.parts.queries.now_ms()), value)
 
 
-def _to_start(_place: Place, _wish: object) -> Target:
+def _to_start(_place: Place, _value: object) -> Target:
     return Target(START, "the beginning: every entry that is left is run again")
 
 
-def _to_end(place: Place, _wish: object) -> Target:
+def _to_end(place: Place, _value: object) -> Target:
     return Target(place.state.last_generated, is_end=True)
 
 
@@ -65,8 +65,8 @@ def _to_id(place: Place, offset: EntryId) -> Target:
     return Target(offset)
 
 
-def _to_time(place: Place, wish: Moment) -> Target:
-    moment, note = wish
+def _to_time(place: Place, value: Moment) -> Target:
+    moment, note = value
     if id_at(moment).ms > place.now_ms:
         raise Refused(
             f"{utc_and_local(moment)} is in the future; nothing was changed",
@@ -75,8 +75,8 @@ def _to_time(place: Place, wish: Moment) -> Target:
     return _just_before(place, id_at(moment), note)
 
 
-def _ago(place: Place, wish: timedelta) -> Target:
-    span_ms = round(wish.total_seconds() * 1000)
+def _ago(place: Place, value: timedelta) -> Target:
+    span_ms = round(value.total_seconds() * 1000)
     return _just_before(place, EntryId(max(0, place.now_ms - span_ms), 0), "")
 
 

@@ -71,7 +71,7 @@ class ReplayOptions(NamedTuple):
         )
 
     def words(self) -> list[str]:
-        """These wishes as options."""
+        """These as the words of a command line."""
         words = [word for game_id in sorted(self.game_ids) for word in ("--game-id", game_id)]
         words += ["--health-only"] * self.health_only + ["--no-publish"] * self.no_publish
         words += [] if self.rate is None else ["--rate", f"{self.rate:g}"]
@@ -129,13 +129,13 @@ def plan(opened: Session, wanted: Range, job: Job) -> ReplayView:
     )
 
 
-def run(opened: Session, view: ReplayView, job: Job, wishes: ReplayOptions) -> ReplayView:
+def run(opened: Session, view: ReplayView, job: Job, options: ReplayOptions) -> ReplayView:
     """Run it for good. What stops it half-way says with which command to go on."""
     done = Counted(log_trouble)
 
     def resume() -> str:
         first = view.first if done.last is None else str(done.last.after())
-        return opened.command("replay", "--from-id", first, "--to-id", view.last, *wishes.words())
+        return opened.command("replay", "--from-id", first, "--to-id", view.last, *options.words())
 
     with opened.progress("replaying", view.entries) as (stop, count):
         done.on = count

@@ -72,9 +72,9 @@ class Isolation:
         return Applied("", {}, dict.fromkeys(games, why))
 
     def _count(self, games: Iterable[str], *, refused: bool) -> None:
-        self._recent |= dict.fromkeys([*games][-MOST:], refused)
-        for game_id in [*self._recent][:-MOST]:
-            del self._recent[game_id]
+        last = dict.fromkeys([*games][-MOST:], refused)
+        kept = {game_id: was for game_id, was in self._recent.items() if game_id not in last} | last
+        self._recent = dict([*kept.items()][-MOST:])
 
 
 def _joined(parts: Sequence[Applied]) -> Applied:

@@ -107,6 +107,13 @@ def test_one_game_is_counted_once_however_often_its_row_is_refused() -> None:
             rows.write(effects(["game-b"]), "")
 
 
+def test_a_game_that_is_written_again_is_the_last_one() -> None:
+    rows = isolation(Table(["game-a"]))
+    for game_id in ("game-a", *(f"game-{n}" for n in range(MOST - 1)), "game-a", "game-b"):
+        rows.write(effects([game_id]), "")
+    assert list(rows._recent)[-2:] == ["game-a", "game-b"]
+
+
 def test_neighbours_that_are_refused_are_not_the_table() -> None:
     games = [f"game-{n:03}" for n in range(400)]
     found = isolation(Table(games[100:160])).write(effects(games), "")
